@@ -1,0 +1,55 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rekey-go/rekey/refresh"
+)
+
+// Health is how a pool stands at one moment: its credential and its
+// connections. It holds no secret.
+type Health struct {
+	refresh.Health
+
+	// Connections counts the open sockets by the generation they logged in
+	// with, those that are lent, hijacked or still logging in included.
+	Connections map[uint64]int `json:"connections"`
+
+	// Overstaying counts the sockets among them whose generation has reached
+	// its deadline: transactions and held connections that outlive it.
+	Overstaying int `json:"overstaying"`
+
+	// Logins, LoginsRejected and Retired count since the start: logins that
+	// succeeded, logins that the database rejected, and connections closed
+	// because their generation had been replaced.
+	Logins         uint64 `json:"logins"`
+	LoginsRejected uint64 `json:"logins_rejected"`
+	Retired        uint64 `json:"retired"`
+}
+
+func (k *keeper) health() Health {
+	h := Health{Health: k.refresher.Health(), Connections: make(map[uint64]int)}
+	now := time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for l := range k.sessions {
+		h.Connections[l.snapshot.Generation]++
+		if l.hold.Over(now) {
+			h.Overstaying++
+		}
+	}
+	h.Logins, h.LoginsRejected, h.Retired = k.counts.logins, k.counts.rejected, k.counts.retired
+	if k.ctx.Err() != nil {
+		h.State, h.Why = refresh.Closed, "the pool has been closed"
+	} else if h.State == refresh.Fresh && h.Overstaying > 0 {
+		h.Why = fmt.Sprintf("%d connections have outlived their credential and are still in use", h.Overstaying)
+	}
+	return h
+}
+
+// Health returns how the pool stands. It asks nobody and may be called often.
+func (p *ManagedPool) Health() Health { return p.keeper.health() }
+
+// Health returns how the DB stands. It asks nobody and may be called often.
+func (db *ManagedDB) Health() Health { return db.keeper.health() }

@@ -1,0 +1,56 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rekey-go/rekey/refresh"
+)
+
+// Options adjust a [ManagedPool] or a [ManagedDB]. The zero value, or nil,
+// means the defaults.
+type Options struct {
+	// Refresh is for [Open], which makes a refresher of its own. [New] and
+	// [OpenDB] are given one and ignore it.
+	Refresh *refresh.Options
+
+	// Verify is run on a connection of its own with each new credential,
+	// after the login and before anybody gets the credential. An error that is
+	// not about the network or the state of the server rejects the credential
+	// and the old one stays. Nil: a login is enough. It is used by
+	// PostgreSQL pools over pgx.
+	Verify func(ctx context.Context, conn *pgx.Conn) error
+
+	// LoginTimeout bounds how long one login waits for a usable credential.
+	// Zero: 30 s.
+	LoginTimeout time.Duration
+
+	// Pace is how many connections of a replaced credential are exchanged at a
+	// time. Zero: 2.
+	Pace int
+
+	// Classify tells which errors of the driver mean that the database
+	// rejected the credential. Nil: the driver's own rule, for a server that
+	// is reached directly.
+	Classify func(error) Verdict
+
+	// Logger receives what happens, without any secret. Nil: [slog.Default].
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	d.LoginTimeout = cmp.Or(d.LoginTimeout, 30*time.Second)
+	d.Pace = cmp.Or(d.Pace, 2)
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	return d
+}

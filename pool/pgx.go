@@ -1,0 +1,235 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/source"
+)
+
+// A ManagedPool is a [pgxpool.Pool] whose connections log in with a credential
+// that changes underneath. Make one with [Open] or [New] and use it as the
+// pool it embeds, for as long as the process lives: the embedded pool is never
+// replaced. Its methods are safe for concurrent use.
+type ManagedPool struct {
+	*pgxpool.Pool
+
+	keeper *keeper
+	config *pgxpool.Config    // as the user gave it
+	owned  *refresh.Refresher // by Open
+	close  sync.Once
+}
+
+// Open makes a pool for the server of connString, logging in with the
+// credentials of src, and keeps them fresh with a refresher of its own. User
+// and password in connString are not used, except for the user where the
+// source names none. It returns once the first credential has logged in; ctx
+// governs this start only.
+func Open(ctx context.Context, connString string, src source.Source, opts *Options) (*ManagedPool, error) {
+	config, err := pgxpool.ParseConfig(connString)
+	if err != nil {
+		return nil, fmt.Errorf("pool: %w", err)
+	}
+	var ro *refresh.Options
+	if opts != nil {
+		ro = opts.Refresh
+	}
+	r, err := refresh.New(ctx, src, ro)
+	if err != nil {
+		return nil, err
+	}
+	p, err := New(ctx, config, r, opts)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	p.owned = r
+	return p, nil
+}
+
+// New makes a pool with the given configuration, logging in with r's
+// credential. Several pools may share one refresher; close them before it. All
+// hooks set in config keep working; config itself is not changed. New returns
+// once the current credential has logged in; ctx governs this start only.
+func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts *Options) (*ManagedPool, error) {
+	if config == nil || config.ConnConfig == nil || r == nil {
+		return nil, errors.New("pool: New needs a configuration made by pgxpool.ParseConfig and a refresher")
+	}
+	o := opts.withDefaults()
+	config = config.Copy()
+	k := newKeeper(r, o)
+	k.classify = o.Classify
+	if k.classify == nil {
+		k.classify = ClassifyPostgres
+	}
+	k.verifier = func(ctx context.Context, s refresh.Snapshot) error {
+		cc := config.ConnConfig.Copy()
+		if config.BeforeConnect != nil {
+			if err := config.BeforeConnect(ctx, cc); err != nil {
+				return err
+			}
+		}
+		return verifyPgx(ctx, cc, s, &k.opts, config.AfterConnect, config.BeforeClose)
+	}
+	p := &ManagedPool{keeper: k, config: config}
+
+	if err := k.attach(ctx); err != nil {
+		k.cancel()
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, p.hooked())
+	if err != nil {
+		k.attachment.Detach()
+		k.cancel()
+		return nil, err
+	}
+	p.Pool = pool
+	k.keep(p)
+	return p, nil
+}
+
+// hooked returns the configuration with the keeper's hooks around the user's.
+func (p *ManagedPool) hooked() *pgxpool.Config {
+	k, config := p.keeper, p.config
+	hooked := config.Copy()
+	hooked.ConnConfig.Password = ""
+
+	hooked.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		if name := k.refresher.Current().Username; name != "" {
+			cc.User = name
+		}
+		if config.BeforeConnect != nil {
+			if err := config.BeforeConnect(ctx, cc); err != nil {
+				return err
+			}
+		}
+		k.install(cc, true, k.claim)
+		signalBegun(ctx)
+		return nil
+	}
+
+	prepare := config.PrepareConn
+	if prepare == nil && config.BeforeAcquire != nil {
+		prepare = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+			return config.BeforeAcquire(ctx, conn), nil
+		}
+	}
+	hooked.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		if k.attention.Load() {
+			if ctx.Value(exchangeKey{}) != nil {
+				return true, nil // the exchange looks for itself
+			}
+			if !k.lend(sessionOf(conn)) {
+				return false, nil
+			}
+		}
+		if prepare == nil {
+			return true, nil
+		}
+		return prepare(ctx, conn)
+	}
+
+	if release := config.AfterRelease; release != nil {
+		hooked.AfterRelease = func(conn *pgx.Conn) bool {
+			if l := sessionOf(conn); l != nil && l.passing.Swap(false) {
+				return true // back from an exchange, nobody has used it
+			}
+			return release(conn)
+		}
+	}
+
+	shouldPing := config.ShouldPing
+	if shouldPing == nil {
+		shouldPing = func(_ context.Context, params pgxpool.ShouldPingParams) bool {
+			return params.IdleDuration > time.Second
+		}
+	}
+	hooked.ShouldPing = func(ctx context.Context, params pgxpool.ShouldPingParams) bool {
+		if params.IdleDuration < longIdle && !k.attention.Load() {
+			return shouldPing(ctx, params)
+		}
+		return k.look(ctx, sessionOf(params.Conn)) || shouldPing(ctx, params)
+	}
+	return hooked
+}
+
+// longIdle is how long a connection must have been idle for the clocks to be
+// asked when it is lent. Timers may not have fired while the machine slept.
+const longIdle = 100 * time.Millisecond
+
+// look examines a connection that has been idle for long, or any during a
+// rollover, and reports whether it must be pinged in any case.
+func (k *keeper) look(ctx context.Context, l *Login) (ping bool) {
+	if l == nil || ctx.Value(exchangeKey{}) != nil {
+		return false
+	}
+	if l.hold.Over(time.Now()) {
+		k.attention.Store(true) // PrepareConn comes next and turns it away
+		k.poke()
+		return false
+	}
+	return l.touched.Swap(false)
+}
+
+// claim is the login of a pooled connection.
+func (k *keeper) claim(ctx context.Context) (*Login, error) {
+	h, err := k.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k.begin(h), nil
+}
+
+// Refresher returns the refresher that the pool logs in with, to look at its
+// health, to refresh at once, or to share it.
+func (p *ManagedPool) Refresher() *refresh.Refresher { return p.keeper.refresher }
+
+// Drained blocks until another version is current in this pool's refresher and
+// no socket of this pool that logged in with the given one is open, or until
+// ctx ends. It counts sockets, hijacked ones included.
+func (p *ManagedPool) Drained(ctx context.Context, version string) error {
+	return p.keeper.drained(ctx, version)
+}
+
+// Close closes the pool like [pgxpool.Pool.Close], waiting for lent
+// connections without a limit. A refresher made by [Open] is closed with it.
+func (p *ManagedPool) Close() {
+	p.close.Do(func() {
+		p.keeper.stop()
+		p.Pool.Close()
+		if p.owned != nil {
+			p.owned.Close()
+		}
+	})
+}
+
+// Shutdown is [ManagedPool.Close] bounded by ctx. Its error says how many
+// connections were still lent and which leases could not be revoked. The pool
+// goes on closing by itself as the lent connections come back.
+func (p *ManagedPool) Shutdown(ctx context.Context) error {
+	var err error
+	p.close.Do(func() {
+		p.keeper.stop()
+		closed := make(chan struct{})
+		go func() { // ends when the last lent connection is back
+			p.Pool.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-ctx.Done():
+			err = fmt.Errorf("pool: %d connections are still lent: %w", p.Stat().AcquiredConns(), ctx.Err())
+		}
+		if p.owned != nil {
+			err = errors.Join(err, p.owned.Shutdown(ctx))
+		}
+	})
+	return err
+}

@@ -1,0 +1,49 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// pgxIdle is an idle connection of a pgxpool in the hands of an exchange.
+type pgxIdle struct {
+	pool   *ManagedPool
+	pooled *pgxpool.Conn
+	conn   *pgx.Conn
+}
+
+func (p *ManagedPool) takeIdle(ctx context.Context) []idleConn {
+	var all []idleConn
+	for _, c := range p.Pool.AcquireAllIdle(ctx) {
+		all = append(all, &pgxIdle{p, c, c.Conn()})
+	}
+	return all
+}
+
+func (p *ManagedPool) fill(ctx context.Context) {
+	c, err := p.Pool.Acquire(ctx)
+	if err != nil {
+		return // the next caller that needs a connection sees why
+	}
+	if l := sessionOf(c.Conn()); l != nil {
+		l.passing.Store(true)
+	}
+	c.Release()
+}
+
+func (c *pgxIdle) login() *Login { return sessionOf(c.conn) }
+func (c *pgxIdle) giveBack()     { c.pooled.Release() }
+func (c *pgxIdle) leave()        { c.pooled.Hijack() }
+
+// close closes a connection that has left the pool, as the pool would.
+func (c *pgxIdle) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if hook := c.pool.config.BeforeClose; hook != nil {
+		hook(c.conn)
+	}
+	_ = c.conn.Close(ctx)
+}

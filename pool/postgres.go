@@ -1,0 +1,113 @@
+package pool
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/rekey-go/rekey/refresh"
+)
+
+// A PostgresDialer is the [Dialer] for PostgreSQL over pgx's database/sql
+// driver. Make one with [Postgres]; its hooks may be set before it is used.
+// Connections are plain [stdlib.Conn], so everything that goes through
+// [database/sql.Conn.Raw] works.
+type PostgresDialer struct {
+	config *pgx.ConnConfig
+
+	// The hooks of package stdlib, each of which may be nil.
+	BeforeConnect func(context.Context, *pgx.ConnConfig) error
+	AfterConnect  func(context.Context, *pgx.Conn) error
+	ResetSession  func(context.Context, *pgx.Conn) error
+	ShouldPing    func(context.Context, stdlib.ShouldPingParams) bool
+}
+
+// Postgres returns a dialer for the server of config, which must come from
+// [pgx.ParseConfig] and is copied. Its password is not used, nor its user
+// where the source names one.
+func Postgres(config *pgx.ConnConfig) *PostgresDialer {
+	return &PostgresDialer{config: config.Copy()}
+}
+
+// Driver returns pgx's driver.
+func (d *PostgresDialer) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// Classify is [ClassifyPostgres].
+func (d *PostgresDialer) Classify(err error) Verdict { return ClassifyPostgres(err) }
+
+// Dial implements [Dialer].
+func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error) {
+	opts := []stdlib.OptionOpenDB{
+		stdlib.OptionResetSession(func(ctx context.Context, conn *pgx.Conn) error {
+			if err := l.Check(); err != nil {
+				return err
+			}
+			if d.ResetSession != nil {
+				return d.ResetSession(ctx, conn)
+			}
+			return nil
+		}),
+		stdlib.OptionShouldPing(func(ctx context.Context, params stdlib.ShouldPingParams) bool {
+			return d.shouldPing(ctx, l, params)
+		}),
+	}
+	if d.AfterConnect != nil {
+		opts = append(opts, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			err := d.AfterConnect(ctx, conn)
+			if err != nil { // stdlib would leave it open
+				_ = conn.Close(context.WithoutCancel(ctx))
+			}
+			return err
+		}))
+	}
+	cc, err := d.configFor(ctx, l.snapshot)
+	if err != nil {
+		l.Closed()
+		return nil, err
+	}
+	l.k.install(cc, false, func(context.Context) (*Login, error) { return l, nil })
+	conn, err := stdlib.GetConnector(*cc, opts...).Connect(ctx)
+	if err != nil {
+		l.Closed()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// configFor returns a copy of the configuration as the user's hook wants it.
+func (d *PostgresDialer) configFor(ctx context.Context, s refresh.Snapshot) (*pgx.ConnConfig, error) {
+	cc := d.config.Copy()
+	if s.Username != "" {
+		cc.User = s.Username
+	}
+	if d.BeforeConnect != nil {
+		if err := d.BeforeConnect(ctx, cc); err != nil {
+			return nil, err
+		}
+	}
+	return cc, nil
+}
+
+func (d *PostgresDialer) shouldPing(ctx context.Context, l *Login, params stdlib.ShouldPingParams) bool {
+	switch {
+	case ctx.Value(exchangeKey{}) != nil:
+		return false
+	case (params.IdleDuration >= longIdle || l.k.attention.Load()) && l.k.look(ctx, l):
+		return true
+	case d.ShouldPing != nil:
+		return d.ShouldPing(ctx, params)
+	}
+	return params.IdleDuration > time.Second
+}
+
+// Verify implements [Dialer].
+func (d *PostgresDialer) Verify(ctx context.Context, s refresh.Snapshot, opts *Options) error {
+	cc, err := d.configFor(ctx, s)
+	if err != nil {
+		return err
+	}
+	return verifyPgx(ctx, cc, s, opts, d.AfterConnect, nil)
+}

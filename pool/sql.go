@@ -1,0 +1,175 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/rekey-go/rekey/refresh"
+)
+
+// A Dialer makes connections of one database/sql driver. [Postgres] is the one
+// for pgx; packages below this one bring others.
+type Dialer interface {
+	// Dial logs in once with the credential of l. The driver's connection must
+	// call l.Check in ResetSession (and in IsValid, if it has one) and
+	// l.Closed when its socket is closed; Dial calls l.Closed itself when it
+	// fails. It need not look at rejections: Classify does.
+	Dial(ctx context.Context, l *Login) (driver.Conn, error)
+
+	// Verify logs in once with the credential of s, proves that it is fit and
+	// closes the connection. Errors follow [refresh.Consumer]; those that
+	// Classify recognizes need no mark.
+	Verify(ctx context.Context, s refresh.Snapshot, opts *Options) error
+
+	// Classify tells which errors of Dial are rejections of the credential.
+	Classify(err error) Verdict
+
+	// Driver returns the underlying driver.
+	Driver() driver.Driver
+}
+
+// A ManagedDB is a [sql.DB] whose connections log in with a credential that
+// changes underneath. Make one with [OpenDB] and use it as the DB it embeds,
+// for as long as the process lives. Its methods are safe for concurrent use.
+type ManagedDB struct {
+	*sql.DB
+
+	keeper *keeper
+	dials  *sync.WaitGroup
+	close  sync.Once
+}
+
+// OpenDB makes a DB whose connections are made by dialer with r's credential.
+// Several pools may share one refresher; close them before it. It returns once
+// the current credential has logged in; ctx governs this start only.
+func OpenDB(ctx context.Context, dialer Dialer, r *refresh.Refresher, opts *Options) (*ManagedDB, error) {
+	if dialer == nil || r == nil {
+		return nil, errors.New("pool: OpenDB needs a dialer and a refresher")
+	}
+	k := newKeeper(r, opts.withDefaults())
+	k.classify = k.opts.Classify
+	if k.classify == nil {
+		k.classify = dialer.Classify
+	}
+	k.verifier = func(ctx context.Context, s refresh.Snapshot) error {
+		err := dialer.Verify(ctx, s, &k.opts)
+		if err != nil && k.classify(err) == Rejected && !errors.Is(err, refresh.ErrRejected) {
+			return fmt.Errorf("login: %w (%w)", err, refresh.ErrRejected)
+		}
+		return err
+	}
+	if err := k.attach(ctx); err != nil {
+		k.cancel()
+		return nil, err
+	}
+	c := &connector{k: k, dialer: dialer}
+	db := &ManagedDB{DB: sql.OpenDB(c), keeper: k, dials: &c.dials}
+	k.keep(db)
+	return db, nil
+}
+
+// Refresher returns the refresher that the DB logs in with.
+func (db *ManagedDB) Refresher() *refresh.Refresher { return db.keeper.refresher }
+
+// Drained is [ManagedPool.Drained].
+func (db *ManagedDB) Drained(ctx context.Context, version string) error {
+	return db.keeper.drained(ctx, version)
+}
+
+// Close closes the DB like [sql.DB.Close]: idle connections now, lent ones as
+// they come back.
+func (db *ManagedDB) Close() error {
+	var err error
+	db.close.Do(func() {
+		db.keeper.stop()
+		err = db.DB.Close()
+		db.dials.Wait()
+	})
+	return err
+}
+
+// Shutdown closes the DB and waits until every connection is closed or ctx
+// ends. Its error says how many connections were still lent.
+func (db *ManagedDB) Shutdown(ctx context.Context) error {
+	if err := db.Close(); err != nil {
+		return err
+	}
+	if err := db.keeper.empty(ctx); err != nil {
+		return fmt.Errorf("pool: %d connections are still lent: %w", db.Stats().InUse, err)
+	}
+	return nil
+}
+
+// A connector hands each login a generation and repeats it when that was
+// rejected and another one is to be had.
+type connector struct {
+	k      *keeper
+	dialer Dialer
+	dials  sync.WaitGroup
+}
+
+func (c *connector) Driver() driver.Driver { return c.dialer.Driver() }
+
+type dialed struct {
+	conn driver.Conn
+	err  error
+}
+
+// Connect implements [driver.Connector]. A login that has been sent goes on
+// when the caller leaves, so that a rejection is always seen.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	result := make(chan dialed)
+	c.dials.Go(func() {
+		// Ends with the pool or by the time-outs of hold, newer and Dial.
+		dialCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		defer context.AfterFunc(c.k.ctx, cancel)()
+		conn, err := c.login(dialCtx)
+		select {
+		case result <- dialed{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = conn.Close()
+			}
+		}
+	})
+	select {
+	case d := <-result:
+		return d.conn, d.err
+	case <-ctx.Done():
+		return nil, c.k.explain(ctx.Err())
+	}
+}
+
+func (c *connector) login(ctx context.Context) (driver.Conn, error) {
+	signalBegun(ctx)
+	for n := 1; ; n++ {
+		l, err := c.k.claim(ctx)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := c.dialer.Dial(ctx, l)
+		if err == nil {
+			l.conn = conn
+			l.Opened()
+			return conn, nil
+		}
+		if c.k.classify(err) != Rejected {
+			return nil, err
+		}
+		l.Rejected()
+		if n == mostLogins {
+			return nil, err
+		}
+		if newerErr := c.k.newer(ctx, l.snapshot.Generation); newerErr != nil {
+			return nil, fmt.Errorf("%w; %w", err, newerErr)
+		}
+	}
+}

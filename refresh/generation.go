@@ -1,0 +1,82 @@
+package refresh
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/rekey-go/rekey/source"
+)
+
+// A generation is the one record of an adopted credential. Everyone who uses
+// the credential points at it, so that a renewal moves the end for all of them
+// at once.
+type generation struct {
+	number uint64
+	life   atomic.Pointer[life] // replaced as a whole by a renewal
+
+	overdue atomic.Bool   // must not be used any more, whatever its end
+	asked   atomic.Bool   // rejected, and the source has not been asked since
+	retired chan struct{} // closed when the lease needs no more care
+
+	holds int   // logins and sessions that use it; guarded by Refresher.mu
+	trial trial // guarded by Refresher.mu
+
+	renewable bool          // the loop's own
+	lifetime  time.Duration // as first granted; a shorter grant is a truncated one
+}
+
+// life is what a renewal can change.
+type life struct {
+	credential   source.Credential
+	end          time.Time // Expires, on both clocks
+	loginUntil   time.Time // no login after; zero: none
+	sessionUntil time.Time // no session may be lent after; zero: none
+}
+
+func newGeneration(number uint64, c source.Credential, now time.Time, o *Options) *generation {
+	g := &generation{number: number, retired: make(chan struct{}), renewable: c.Lease != nil}
+	if !c.Expires.IsZero() {
+		g.lifetime = c.Expires.Sub(c.Issued)
+	}
+	g.extend(c, now, o)
+	return g
+}
+
+// extend gives the generation the life of c, which has the same user and
+// password.
+func (g *generation) extend(c source.Credential, now time.Time, o *Options) {
+	l := &life{credential: c, end: onBothClocks(now, c.Expires)}
+	if !l.end.IsZero() {
+		l.loginUntil = l.end.Add(-margin(c.Expires.Sub(c.Issued), o.Margin))
+	}
+	if c.EndsSessions {
+		l.sessionUntil = l.loginUntil
+	}
+	g.life.Store(l)
+}
+
+// limit ends the sessions at t, if they do not end before.
+func (g *generation) limit(t time.Time) {
+	l := *g.life.Load()
+	l.sessionUntil = earlier(l.sessionUntil, t)
+	g.life.Store(&l)
+}
+
+// snapshot is what others get to see; the lease stays here.
+func (g *generation) snapshot() Snapshot {
+	c := g.life.Load().credential
+	c.Lease = nil
+	return Snapshot{Credential: c, Generation: g.number}
+}
+
+// ended reports whether the generation must no longer be used for logins.
+func (g *generation) ended(now time.Time) bool {
+	return g.overdue.Load() || reached(now, g.life.Load().loginUntil)
+}
+
+// over reports whether its sessions must no longer be lent.
+func (g *generation) over(now time.Time) bool {
+	return g.overdue.Load() || reached(now, g.life.Load().sessionUntil)
+}
+
+func (g *generation) lease() source.Lease { return g.life.Load().credential.Lease }

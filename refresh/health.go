@@ -1,0 +1,171 @@
+package refresh
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rekey-go/rekey/source"
+)
+
+// State is how a credential stands.
+type State string
+
+// The states of a credential, from best to worst.
+const (
+	Fresh    State = "fresh"    // good, and the last attempt to refresh it succeeded
+	Degraded State = "degraded" // it serves, but refreshing fails or the database rejects it
+	Expired  State = "expired"  // it has ended and there is no new one
+	Closed   State = "closed"   // the refresher is closed
+)
+
+// Health is how a refresher stands at one moment. It holds no secret.
+type Health struct {
+	Name       string    `json:"name"`                  // Options.Name
+	State      State     `json:"state"`                 //
+	Why        string    `json:"why,omitempty"`         // one sentence where State is not fresh
+	Generation uint64    `json:"generation"`            // rises with each changed credential
+	Username   string    `json:"username,omitempty"`    // of the current credential
+	Version    string    `json:"version"`               // of the current credential
+	Issued     time.Time `json:"issued,omitzero"`       // start of the request that brought it
+	Expires    time.Time `json:"expires,omitzero"`      // zero: no known end
+	Reason     string    `json:"reason,omitempty"`      // which bound sets Expires
+	Renewals   int       `json:"renewals"`              // of leases, since start
+	Rejections int       `json:"rejections"`            // logins that the database rejected in a row
+	Failures   int       `json:"failures"`              // attempts to refresh that failed in a row
+	LastOK     time.Time `json:"last_success,omitzero"` // when the source last answered well
+	LastError  string    `json:"last_error,omitempty"`  // kept after a recovery, with its time
+	LastFailed time.Time `json:"last_failure,omitzero"` //
+	Next       time.Time `json:"next_attempt,omitzero"` // zero: none planned
+	LiveLeases int       `json:"live_leases"`           // not known to have ended
+	Unrevoked  int       `json:"unrevoked_leases"`      // revocations that the store refused, since start
+}
+
+// status is what the refresher remembers of its attempts; guarded by its mu.
+type status struct {
+	failures       int
+	lastSuccess    time.Time
+	lastErr        error
+	lastFailure    time.Time
+	nextAttempt    time.Time
+	notBefore      time.Time // requests wait until then
+	renewals       int
+	revoking       int
+	revokeFailures int
+	unrevoked      []source.Credential
+}
+
+// Health returns how the refresher stands. It asks nobody.
+func (r *Refresher) Health() Health {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.current.Load()
+	c := g.life.Load().credential
+	h := Health{
+		Name: r.opts.Name, State: Fresh,
+		Generation: g.number, Username: c.Username, Version: c.Version,
+		Issued: c.Issued, Expires: c.Expires, Reason: c.Reason,
+		Renewals: r.status.renewals, Rejections: g.trial.rejections,
+		Failures: r.status.failures, LastOK: r.status.lastSuccess, LastFailed: r.status.lastFailure,
+		Next: r.status.nextAttempt, LiveLeases: r.status.revoking, Unrevoked: r.status.revokeFailures,
+	}
+	if r.status.lastErr != nil {
+		h.LastError = r.status.lastErr.Error()
+	}
+	for _, g := range append(r.predecessors[:len(r.predecessors):len(r.predecessors)], g) {
+		if g.lease() != nil {
+			h.LiveLeases++
+		}
+	}
+	switch {
+	case r.closed:
+		h.State, h.Why = Closed, "the refresher has been closed"
+	case g.ended(time.Now()):
+		h.State, h.Why = Expired, "the credential has ended and the source has given no new one"
+	case g.trial.suspect():
+		h.State, h.Why = Degraded, fmt.Sprintf("the database rejected %d logins in a row with the current credential", g.trial.rejections)
+	case h.Failures > 0:
+		h.State, h.Why = Degraded, fmt.Sprintf("refreshing failed %d times in a row; the last good credential serves", h.Failures)
+	}
+	return h
+}
+
+// settle notes how an attempt ended, answers those who asked for it, and plans
+// the next for at. With pause set, requests wait until then too.
+func (r *Refresher) settle(f *flight, err error, at time.Time, pause bool) {
+	now := time.Now()
+	r.mu.Lock()
+	failures := r.status.failures
+	if err == nil {
+		r.status.failures, r.status.lastSuccess = 0, now
+	} else {
+		r.status.failures++
+		r.status.lastErr, r.status.lastFailure = err, now
+	}
+	r.status.nextAttempt, r.status.notBefore = at, time.Time{}
+	if pause {
+		r.status.notBefore = at
+	}
+	if r.next == nil {
+		// Nobody has rejected the current credential since the attempt began.
+		r.current.Load().asked.Store(false)
+	}
+	if f != nil {
+		f.err = err
+		close(f.done)
+	}
+	r.broadcast()
+	r.mu.Unlock()
+	switch {
+	case err != nil && r.ctx.Err() == nil:
+		r.opts.Logger.Warn("rekey: refresh failed", "credential", r.opts.Name, "error", err, "failures", failures+1, "next", at)
+	case err == nil && failures > 0:
+		r.opts.Logger.Info("rekey: refresh works again", "credential", r.opts.Name, "failures", failures)
+	}
+}
+
+// Trouble returns why logins are not possible now, wrapping [ErrExpired],
+// [ErrRejected] or [ErrClosed] and the last failure of the source, or nil if
+// nothing is known to be wrong.
+func (r *Refresher) Trouble() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.current.Load()
+	var why error
+	switch {
+	case r.closed:
+		return ErrClosed
+	case g.ended(time.Now()):
+		why = ErrExpired
+	case g.trial.open():
+		return r.breakerError(g)
+	case g.trial.suspect():
+		why = ErrRejected
+	default:
+		return nil
+	}
+	c := g.life.Load().credential
+	err := fmt.Errorf("refresh: %s of user %q, version %q: %w, and the source has given no other yet", r.opts.Name, c.Username, c.Version, why)
+	if r.status.failures > 0 {
+		err = fmt.Errorf("%w; last failure: %w", err, r.status.lastErr)
+	}
+	return err
+}
+
+// waitError explains why a wait was not over when its context was.
+func (r *Refresher) waitError(cause error) error {
+	if trouble := r.Trouble(); trouble != nil {
+		return fmt.Errorf("%w (%w)", trouble, cause)
+	}
+	return cause
+}
+
+// breakerError says that the login budget is spent. The caller holds mu.
+func (r *Refresher) breakerError(g *generation) error {
+	c := g.life.Load().credential
+	until := "until the source has another one or Refresh is called"
+	if !g.trial.next.IsZero() {
+		until = "before " + g.trial.next.Format(time.RFC3339) + " unless the source has another one"
+	}
+	return fmt.Errorf("refresh: %s of user %q, version %q: %w by the database %d times; no login is sent %s, so that the account is not locked",
+		r.opts.Name, c.Username, c.Version, ErrRejected, g.trial.rejections, until)
+}

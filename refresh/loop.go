@@ -1,0 +1,257 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rekey-go/rekey/source"
+)
+
+// loopState belongs to the refresher's one goroutine.
+type loopState struct {
+	candidate *source.Credential // fetched, but not yet verified either way
+	slowest   time.Duration      // the slowest recent fetch
+	repeats   int                // fetches in a row that brought nothing new though something was due
+	dueAt     time.Time          // when the schedule wants the current credential replaced
+}
+
+// longestSleep bounds the loop's timer. Timers run on the monotonic clock, so
+// after a suspend this is how late the wall clock is noticed.
+const longestSleep = time.Minute
+
+// run is the refresher's goroutine: sleep until something is due, do it, plan
+// the next.
+func (r *Refresher) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		r.retireOverdue()
+		now := time.Now()
+		due, at := r.due(now)
+		if due {
+			r.attempt()
+			continue
+		}
+		timer.Reset(min(at.Sub(now), longestSleep))
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-r.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// due reports whether to fetch now, or else when to look again.
+func (r *Refresher) due(now time.Time) (bool, time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() != nil {
+		return false, now.Add(longestSleep)
+	}
+	if f := r.next; f != nil && f.newerThan != 0 && f.newerThan < r.current.Load().number {
+		r.next = nil // overtaken
+		close(f.done)
+	}
+	if r.hinted.Load() || (r.next != nil && r.next.urgent) {
+		return true, now
+	}
+	at := earlier(r.status.nextAttempt, r.nextRetirement())
+	if r.next != nil {
+		at = earlier(at, r.status.notBefore)
+		if r.status.notBefore.IsZero() {
+			return true, now
+		}
+	}
+	if reached(now, r.status.nextAttempt) || (r.next != nil && reached(now, r.status.notBefore)) {
+		return true, now
+	}
+	if at.IsZero() {
+		at = now.Add(longestSleep)
+	}
+	return false, at
+}
+
+// attempt is one try to get a better credential: fetch and pass the gate, or
+// else renew what there is.
+func (r *Refresher) attempt() {
+	hinted := r.hinted.Swap(false)
+	r.mu.Lock()
+	f := r.next
+	r.next = nil
+	g := r.current.Load()
+	rejected := g.trial.suspect()
+	r.mu.Unlock()
+	scheduled := reached(time.Now(), r.loop.dueAt)
+
+	if r.opts.PreferRenew && scheduled && !rejected && f == nil && r.renew(g) == nil {
+		r.settle(f, nil, r.plan(), false)
+		return
+	}
+	bypass := rejected || f != nil
+	changed, err := r.replace(bypass, bypass || hinted)
+	switch {
+	case err == nil && changed:
+		r.loop.repeats = 0
+		r.settle(f, nil, r.plan(), false)
+	case err == nil && rejected:
+		r.settle(f, fmt.Errorf("the source still holds the credential of user %q that the database rejects: %w", g.snapshot().Username, ErrRejected), r.retry(), true)
+	case err == nil:
+		at, again := r.repeat()
+		r.settle(f, nil, at, again)
+	case scheduled && !rejected && r.renew(g) == nil:
+		r.settle(f, err, r.plan(), false) // served for another term, but degraded
+	default:
+		r.settle(f, err, r.retry(), true)
+	}
+}
+
+// replace passes what the source holds through the gate, around every cache if
+// bypass is set; a candidate that still waits for its verdict does unless
+// afresh is set. It reports whether the current credential is another or has a
+// longer life now.
+func (r *Refresher) replace(bypass, afresh bool) (changed bool, err error) {
+	c := r.loop.candidate
+	r.loop.candidate = nil
+	if c != nil && (reached(time.Now(), c.Expires) || (afresh && c.Lease != nil)) {
+		r.discard(*c, "not verified in time")
+		c = nil
+	}
+	if c == nil || afresh {
+		r.makeRoom()
+		ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
+		defer cancel()
+		fetched, err := r.fetch(ctx, bypass)
+		if err != nil {
+			return false, err
+		}
+		c = &fetched
+	}
+	return r.consider(*c)
+}
+
+// fetch asks the source once and completes its answer.
+func (r *Refresher) fetch(ctx context.Context, bypass bool) (source.Credential, error) {
+	if bypass {
+		ctx = source.BypassCache(ctx)
+	}
+	start := time.Now()
+	c, err := r.src.Credential(ctx)
+	if err != nil {
+		return source.Credential{}, err
+	}
+	took := time.Since(start)
+	r.loop.slowest = max(took, r.loop.slowest-r.loop.slowest/8)
+	return complete(c, start)
+}
+
+// complete fills in what the source left to the refresher and refuses what
+// cannot be a credential.
+func complete(c source.Credential, start time.Time) (source.Credential, error) {
+	if c.Username == "" && c.Password.IsEmpty() && len(c.FieldNames()) == 0 {
+		return c, errors.New("the source returned an empty credential and no error")
+	}
+	if c.Issued.IsZero() {
+		c.Issued = start
+	}
+	if c.Version == "" {
+		c.Version = c.Digest()
+	}
+	if reached(time.Now(), c.Expires) {
+		return c, fmt.Errorf("the source returned a credential of user %q that ended at %s", c.Username, c.Expires.Format(time.RFC3339))
+	}
+	return c, nil
+}
+
+// renew extends the lease of g in place. A nil error means that g has a longer
+// life than before.
+func (r *Refresher) renew(g *generation) error {
+	lease := g.lease()
+	if lease == nil || !g.renewable {
+		return errors.New("no renewable lease")
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
+	defer cancel()
+	start := time.Now()
+	c, err := lease.Renew(ctx)
+	now := time.Now()
+	old := g.snapshot()
+	switch {
+	case err != nil:
+		g.renewable = !source.IsPermanent(err)
+	case c.Expires.IsZero():
+		err = errors.New("the store's answer to the renewal names no new end")
+		g.renewable = false
+	case !c.Expires.After(old.Expires):
+		err = fmt.Errorf("the renewal brought no more time than the end at %s", old.Expires.Format(time.RFC3339))
+		g.renewable = false
+	}
+	if err != nil {
+		r.opts.Logger.Warn("rekey: lease not renewed", "credential", r.opts.Name, "user", old.Username, "error", err)
+		return err
+	}
+	if c.Issued.IsZero() {
+		c.Issued = start
+	}
+	if c.Lease == nil {
+		c.Lease = lease
+	}
+	// A renewal changes nothing but the life.
+	renewed := old.Credential
+	renewed.Issued, renewed.Expires, renewed.Reason, renewed.Lease = c.Issued, c.Expires, c.Reason, c.Lease
+	if truncated(c.Expires.Sub(c.Issued), g.lifetime) {
+		g.renewable = false // the maximum is near: replace next time
+	}
+	r.mu.Lock()
+	g.extend(renewed, now, &r.opts)
+	r.status.renewals++
+	r.broadcast()
+	r.mu.Unlock()
+	r.opts.Logger.Info("rekey: lease renewed", "credential", r.opts.Name, "user", old.Username, "expires", c.Expires, "again", g.renewable)
+	r.notify()
+	return nil
+}
+
+// plan notes and says when the current credential is due.
+func (r *Refresher) plan() time.Time {
+	c := r.current.Load().snapshot().Credential
+	r.loop.dueAt = refreshAt(time.Now(), c, &r.opts, r.loop.slowest, rand.Float64())
+	return r.loop.dueAt
+}
+
+// repeat plans anew after the source said nothing new. A source that says the
+// same although its credential is due is asked again only after a pause that
+// grows.
+func (r *Refresher) repeat() (at time.Time, pause bool) {
+	at = r.plan()
+	if !reached(time.Now(), at) {
+		r.loop.repeats = 0
+		return at, false
+	}
+	r.loop.repeats++
+	return r.pause(r.loop.repeats), true
+}
+
+// retry says when to try again after a failure.
+func (r *Refresher) retry() time.Time {
+	r.mu.Lock()
+	n := r.status.failures + 1
+	r.mu.Unlock()
+	return r.pause(n)
+}
+
+// pause returns the end of the n-th pause in a row, which is short while nobody
+// can log in.
+func (r *Refresher) pause(n int) time.Time {
+	now := time.Now()
+	limit := r.opts.MaxBackoff
+	r.mu.Lock()
+	if g := r.current.Load(); g.ended(now) || g.trial.suspect() {
+		limit = min(limit, max(2*time.Second, r.opts.MinBackoff))
+	}
+	r.mu.Unlock()
+	return now.Add(backoff(n, r.opts.MinBackoff, limit, rand.Float64()))
+}

@@ -1,0 +1,59 @@
+package refresh
+
+import "time"
+
+// A trial decides whether a credential that the database has rejected may be
+// sent once more. Databases lock accounts after a number of failed logins, so
+// the pauses double and the attempts are counted; with the budget spent, the
+// breaker is open and a login passes only every long pause.
+//
+// The zero trial is that of a credential nobody has rejected. It is pure: the
+// owner locks and tells the time.
+type trial struct {
+	rejections int
+	next       time.Time // no login before; zero: never again
+	probing    bool      // one login is on its way
+	budget     int
+	pause      time.Duration
+}
+
+const firstLoginPause = time.Second
+
+// rejected notes that the database rejected a login at now.
+func (t *trial) rejected(now time.Time, budget int, pause time.Duration) {
+	t.budget, t.pause = budget, pause
+	t.rejections++
+	t.probing = false
+	switch {
+	case !t.open():
+		t.next = now.Add(firstLoginPause << min(t.rejections-1, 30))
+	case pause > 0:
+		t.next = now.Add(pause)
+	default:
+		t.next = time.Time{}
+	}
+}
+
+// suspect reports whether the credential has been rejected and not accepted
+// since.
+func (t *trial) suspect() bool { return t.rejections > 0 }
+
+// open reports whether the budget is spent.
+func (t *trial) open() bool { return t.rejections > 0 && t.rejections >= t.budget }
+
+// allow reports whether a login may be sent at now. A suspect credential is
+// sent by one login at a time.
+func (t *trial) allow(now time.Time) bool {
+	if !t.suspect() {
+		return true
+	}
+	return !t.probing && reached(now, t.next)
+}
+
+// hasten lets the next login go at once where the budget allows: something has
+// changed that makes another outcome likely.
+func (t *trial) hasten(now time.Time) {
+	if t.suspect() && !t.open() {
+		t.next = now
+	}
+}
