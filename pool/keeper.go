@@ -99,26 +99,23 @@ func (k *keeper) run() {
 	defer close(k.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	interval := beat
+	interval, before := beat, 0
 	for {
 		stale, deadline := k.survey()
 		if stale == 0 {
+			interval = time.Minute // no longer, as the wall clock may jump
+		} else if closed := k.exchange(k.ctx, k.grant()); closed > 0 || stale != before {
 			interval = beat
-			// The wall clock may jump, so no sleep is for long.
-			timer.Reset(min(time.Until(deadline), time.Minute))
-		} else {
-			if k.exchange(k.ctx, k.grant()) > 0 {
-				interval = beat
-			} else {
-				interval = min(interval*2, slowestBeat, max(time.Until(deadline), beat))
-			}
-			timer.Reset(interval)
+		} else { // all are lent, and none has come back
+			interval = min(2*interval, slowestBeat)
 		}
+		before = stale
+		timer.Reset(min(interval, max(time.Until(deadline), 0)))
 		select {
 		case <-k.ctx.Done():
 			return
 		case <-k.wake: // a generation has changed
-			interval = beat
+			before = 0
 		case <-timer.C:
 		}
 	}

@@ -1,0 +1,124 @@
+// Quickstart shows rekey's main job on a real PostgreSQL: a pool serves
+// statements while its password, its user and its role change underneath, and
+// no statement fails.
+//
+//	go run ./examples/quickstart
+//
+// It starts a throwaway PostgreSQL (or takes the one of -dsn, whose user must
+// be allowed to create roles), opens a ManagedPool on a watched credential
+// file, and runs clients while the credential is rotated again and again:
+// alternately a new password for the same user, in the database first and in
+// the file second, and a new user whose predecessor is dropped once it is no
+// longer in use. It exits with 1 if any statement failed.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/storm/load"
+	"github.com/rekey-go/rekey/pool"
+	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/source/file"
+)
+
+type flags struct {
+	rotations int
+	length    time.Duration
+	workers   int
+	conns     int
+	dsn       string
+	json      bool
+}
+
+func main() {
+	var f flags
+	flag.IntVar(&f.rotations, "rotations", 10, "how often the credential is rotated")
+	flag.DurationVar(&f.length, "for", 20*time.Second, "how long the clients run")
+	flag.IntVar(&f.workers, "workers", 32, "clients")
+	flag.IntVar(&f.conns, "conns", 16, "connections of the pool")
+	flag.StringVar(&f.dsn, "dsn", "", "URL of a PostgreSQL `server` with a user that may create roles; default: a throwaway server")
+	flag.BoolVar(&f.json, "json", false, "end with one line of JSON")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	failed, err := run(ctx, f)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+	}
+	if err != nil || failed > 0 {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, f flags) (failed int64, err error) {
+	if f.rotations < 0 || f.length <= 0 || f.workers < 1 || f.conns < 1 {
+		return 0, fmt.Errorf("-rotations must not be negative, and -for, -workers and -conns must be positive")
+	}
+	server, err := pgserver.Start(ctx, &pgserver.Options{DSN: f.dsn, Log: os.Stderr})
+	if err != nil {
+		return 0, err
+	}
+	defer server.Close()
+	rotation, err := newRotation(ctx, server)
+	if err != nil {
+		return 0, err
+	}
+	defer rotation.cleanUp()
+
+	// This is all that a service does: a source, a pool, and statements.
+	src := file.JSON(rotation.file, nil)
+	db, err := open(ctx, server.AppDSN(), src, f.conns)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	clients := load.Start(ctx, f.workers, func(ctx context.Context) error {
+		var sum int
+		return db.QueryRow(ctx, "select $1::int + $2::int", 1, 2).Scan(&sum)
+	})
+
+	table := newTable(os.Stdout, db, clients)
+	pause := f.length / time.Duration(f.rotations+1)
+	begin := time.Now()
+	for rotation.done < f.rotations && table.watch(ctx, rotation.done, begin.Add(time.Duration(rotation.done+1)*pause)) {
+		if err := rotation.next(ctx, db); err != nil {
+			clients.Stop()
+			return 0, fmt.Errorf("rotation %d: %w", rotation.done+1, err)
+		}
+	}
+	table.watch(ctx, rotation.done, begin.Add(f.length))
+	report := clients.Stop()
+	summary := summarize(report, rotation.done, db.Health().LoginsRejected)
+	summary.print(os.Stdout, f.json, report.Err)
+	return report.Failed, nil
+}
+
+func open(ctx context.Context, dsn string, src *file.Source, conns int) (*pool.ManagedPool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = int32(conns)
+	// The table below tells more than a log would; a service leaves this out.
+	quiet := slog.New(slog.DiscardHandler)
+	r, err := refresh.New(ctx, src, &refresh.Options{Logger: quiet})
+	if err != nil {
+		return nil, err
+	}
+	db, err := pool.New(ctx, config, r, &pool.Options{Logger: quiet})
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return db, nil
+}
