@@ -87,7 +87,7 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 		return db.QueryRow(ctx, "select $1::int + $2::int", 1, 2).Scan(&sum)
 	})
 
-	table := newTable(os.Stdout, db, clients)
+	table := newTable(os.Stdout, server, db, clients)
 	pause := f.length / time.Duration(f.rotations+1)
 	begin := time.Now()
 	for rotation.done < f.rotations && table.watch(ctx, rotation.done, begin.Add(time.Duration(rotation.done+1)*pause)) {
@@ -98,8 +98,7 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 	}
 	table.watch(ctx, rotation.done, begin.Add(f.length))
 	report := clients.Stop()
-	summary := summarize(report, rotation.done, db.Health().LoginsRejected)
-	summary.print(os.Stdout, f.json, report.Err)
+	table.summary(report, rotation.done).print(os.Stdout, f.json, report.Err)
 	return report.Failed, nil
 }
 

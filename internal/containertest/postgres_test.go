@@ -1,9 +1,11 @@
 package containertest
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/modules/postgres"
+
+	"github.com/rekey-go/rekey/internal/storm/load"
+	"github.com/rekey-go/rekey/pool"
+	"github.com/rekey-go/rekey/source"
 )
 
 func TestMain(m *testing.M) {
@@ -21,17 +27,41 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestPostgresInAContainer(t *testing.T) {
-	conn, err := pgx.Connect(t.Context(), startPostgres(t))
+// TestManagedPoolInAContainer rotates the password of a user under a pool, as
+// an integration test of a service would.
+func TestManagedPoolInAContainer(t *testing.T) {
+	dsn := startPostgres(t)
+	admin, err := pgx.Connect(t.Context(), dsn)
 	require.NoError(t, err)
-	defer conn.Close(t.Context())
+	defer admin.Close(t.Context())
+	_, err = admin.Exec(t.Context(), "create role app login password 'first'")
+	require.NoError(t, err)
 
-	var one int
-	require.NoError(t, conn.QueryRow(t.Context(), "select 1").Scan(&one))
-	require.Equal(t, 1, one)
-	var verifier string
-	require.NoError(t, conn.QueryRow(t.Context(), "select rolpassword from pg_authid where rolname = current_user").Scan(&verifier))
-	require.Contains(t, verifier, "SCRAM-SHA-256$")
+	var password atomic.Value
+	password.Store("first")
+	src := source.Func(func(context.Context) (source.Credential, error) {
+		return source.Credential{Username: "app", Password: source.NewSecret(password.Load().(string))}, nil
+	})
+	db, err := pool.Open(t.Context(), dsn, src, nil)
+	require.NoError(t, err)
+	defer db.Close()
+
+	clients := load.Start(t.Context(), 8, func(ctx context.Context) error {
+		var user string
+		return db.QueryRow(ctx, "select current_user").Scan(&user)
+	})
+	for _, next := range []string{"second", "third"} {
+		version := db.Refresher().Current().Version
+		_, err = admin.Exec(t.Context(), "alter role app password '"+next+"'")
+		require.NoError(t, err)
+		password.Store(next)
+		require.NoError(t, db.Refresher().Refresh(t.Context()))
+		require.NoError(t, db.Drained(t.Context(), version))
+	}
+	report := clients.Stop()
+	require.NoError(t, report.Err)
+	require.Zero(t, report.Failed)
+	require.Positive(t, report.Statements)
 }
 
 // startPostgres runs PostgreSQL in a container until the test ends and returns

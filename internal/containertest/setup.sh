@@ -9,7 +9,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 log=${DOCKERD_LOG:-/var/log/rekey-dockerd.log}
 image=${REKEY_TEST_POSTGRES_IMAGE:-postgres:15}
 
-[ "$(id -u)" = 0 ] || { echo "setup.sh: needs root; run: sudo $0" >&2; exit 1; }
+# ready: whether Docker answers and has an image, or can pull one.
+ready() {
+	docker info >/dev/null 2>&1 || return 1
+	for i in "$image" postgres:15-local; do
+		docker image inspect "$i" >/dev/null 2>&1 && echo "image $i is there" && return 0
+	done
+	timeout 120 docker pull -q "$image" 2>/dev/null
+}
+
+ready && exit 0
+[ "$(id -u)" = 0 ] || { echo "setup.sh: needs root, or a running Docker; run: sudo $0" >&2; exit 1; }
 
 missing=
 command -v dockerd >/dev/null || docker info >/dev/null 2>&1 || missing="docker.io iptables"
@@ -46,6 +56,4 @@ docker info >/dev/null 2>&1 ||
 	start --storage-driver=vfs --iptables=false --ip6tables=false ||
 	{ tail -n 20 "$log" >&2; echo "setup.sh: dockerd does not start; the reason is in $log" >&2; exit 1; }
 
-docker image inspect "$image" >/dev/null 2>&1 && { echo "image $image is there"; exit 0; }
-docker image inspect postgres:15-local >/dev/null 2>&1 && { echo "image postgres:15-local is there"; exit 0; }
-timeout 120 docker pull -q "$image" 2>/dev/null || "$here/image.sh"
+ready || "$here/image.sh"

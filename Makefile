@@ -1,0 +1,55 @@
+# What each goal needs is installed by it: Go tools through the module proxy at
+# the versions below, servers by the test helpers (see internal/pgserver).
+
+GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   = go run golang.org/x/vuln/cmd/govulncheck@v1.2.0
+BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@latest
+
+# Modules beside the root one: they hold what is heavy or only for tests.
+NESTED = internal/containertest
+
+TESTFLAGS =
+FUZZTIME  = 30s
+BENCH     = .
+COUNT     = 10
+
+.PHONY: all test test-root test-nested lint vuln bench bench-smoke fuzz
+
+all: lint test
+
+## test: everything, with the race detector, on real servers
+test: test-root test-nested
+
+test-root:
+	go test -race -shuffle=on $(TESTFLAGS) ./...
+
+test-nested:
+	internal/containertest/setup.sh
+	for m in $(NESTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
+
+## lint: golangci-lint and vet over all modules
+lint:
+	for m in . $(NESTED); do (cd $$m && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+## vuln: known vulnerabilities in what is imported
+vuln:
+	for m in . $(NESTED); do go -C $$m run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./... || exit 1; done
+
+## bench: the managed pools beside the raw ones, compared
+bench:
+	go test ./pool ./refresh -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) | tee bench.out
+	sed -e 's,/raw-,-,' -n -e '/raw-\|^[a-z]*:/p' bench.out | sed 's,/raw-,-,' > bench-raw.out
+	grep '/managed-\|^[a-z]*:' bench.out | sed 's,/managed-,-,' > bench-managed.out
+	$(BENCHSTAT) raw=bench-raw.out managed=bench-managed.out
+
+bench-smoke:
+	go test ./... -run '^$$' -bench . -benchtime 10x -benchmem
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	@for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; \
+			go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
