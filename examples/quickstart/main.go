@@ -25,6 +25,7 @@ import (
 
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/storm/load"
+	"github.com/rekey-go/rekey/internal/storm/rotation"
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/source/file"
@@ -69,14 +70,14 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 		return 0, err
 	}
 	defer server.Close()
-	rotation, err := newRotation(ctx, server)
+	credential, err := rotation.New(ctx, server)
 	if err != nil {
 		return 0, err
 	}
-	defer rotation.cleanUp()
+	defer credential.CleanUp()
 
 	// This is all that a service does: a source, a pool, and statements.
-	src := file.JSON(rotation.file, nil)
+	src := file.JSON(credential.File, nil)
 	db, err := open(ctx, server.AppDSN(), src, f.conns)
 	if err != nil {
 		return 0, err
@@ -90,16 +91,35 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 	table := newTable(os.Stdout, server, db, clients)
 	pause := f.length / time.Duration(f.rotations+1)
 	begin := time.Now()
-	for rotation.done < f.rotations && table.watch(ctx, rotation.done, begin.Add(time.Duration(rotation.done+1)*pause)) {
-		if err := rotation.next(ctx, db); err != nil {
+	for n := range f.rotations {
+		if !table.watch(ctx, n, begin.Add(time.Duration(n+1)*pause)) {
+			break
+		}
+		if err := rotate(ctx, credential, db); err != nil {
 			clients.Stop()
-			return 0, fmt.Errorf("rotation %d: %w", rotation.done+1, err)
+			return 0, fmt.Errorf("rotation %d: %w", n+1, err)
 		}
 	}
-	table.watch(ctx, rotation.done, begin.Add(f.length))
+	table.watch(ctx, credential.Done(), begin.Add(f.length))
 	report := clients.Stop()
-	table.summary(report, rotation.done).print(os.Stdout, f.json, report.Err)
+	table.summary(report, credential.Done()).print(os.Stdout, f.json, report.Err)
 	return report.Failed, nil
+}
+
+// rotate changes the credential in the database and in the file. If there is a
+// new user, the old one is dropped when this process has let go of it.
+func rotate(ctx context.Context, credential *rotation.Rotation, db *pool.ManagedPool) error {
+	version := db.Refresher().Current().Version
+	drop, err := credential.Next(ctx)
+	if err != nil || drop == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := db.Drained(ctx, version); err != nil {
+		return fmt.Errorf("the old user is still in use: %w", err)
+	}
+	return drop(ctx)
 }
 
 func open(ctx context.Context, dsn string, src *file.Source, conns int) (*pool.ManagedPool, error) {
