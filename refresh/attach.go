@@ -96,17 +96,16 @@ func (a *Attachment) Detach() {
 type Hold struct {
 	r       *Refresher
 	g       *generation
-	probe   bool // the one login that tries a suspect credential
-	known   int  // rejections when the login began
+	known   int // rejections when the login began
 	release sync.Once
 }
 
 // Hold waits for a credential that may be used for a login and claims it. It
 // returns at once while the credential is good. While the database is
 // rejecting the current one, it waits for the next generation or for the
-// moment at which a login may be tried again; with the login budget spent it
-// returns an error that wraps [ErrRejected] at once. Else it fails when ctx
-// ends, telling why it waited.
+// moment at which a login may be tried again; with the login budget spent and
+// the source asked in vain it returns an error that wraps [ErrRejected] at
+// once. Else it fails when ctx ends, telling why it waited.
 func (a *Attachment) Hold(ctx context.Context) (*Hold, error) {
 	r := a.r
 	var h *Hold
@@ -118,22 +117,25 @@ func (a *Attachment) Hold(ctx context.Context) (*Hold, error) {
 		case g.ended(now):
 			r.request(g.number)
 			return false, time.Time{}, nil
-		case g.trial.probing:
+		case g.prober != nil:
 			return false, time.Time{}, nil
-		case !g.trial.allow(now) && g.trial.open():
+		case !g.trial.allow(now) && g.trial.open() && !g.asked.Load():
 			return false, time.Time{}, r.breakerError(g)
 		case !g.trial.allow(now):
 			return false, g.trial.next, nil
 		}
-		h = &Hold{r: r, g: g, probe: g.trial.suspect(), known: g.trial.rejections}
-		g.trial.probing = h.probe
+		h = &Hold{r: r, g: g, known: g.trial.rejections}
+		if g.trial.suspect() {
+			g.prober = h
+		}
 		g.holds++
 		return true, time.Time{}, nil
 	})
 	return h, err
 }
 
-// Newer waits until a generation after the given one is current.
+// Newer waits until a generation after the given one is current. It fails like
+// [Attachment.Hold].
 func (a *Attachment) Newer(ctx context.Context, generation uint64) error {
 	r := a.r
 	return r.await(ctx, func(time.Time) (bool, time.Time, error) {
@@ -142,7 +144,7 @@ func (a *Attachment) Newer(ctx context.Context, generation uint64) error {
 			return false, time.Time{}, ErrClosed
 		case g.number > generation:
 			return true, time.Time{}, nil
-		case g.trial.open():
+		case g.trial.open() && !g.asked.Load():
 			return false, time.Time{}, r.breakerError(g)
 		}
 		return false, time.Time{}, nil
@@ -175,6 +177,10 @@ func (h *Hold) Over(now time.Time) bool { return h.g.over(now) }
 func (h *Hold) Rejected() {
 	h.r.mu.Lock()
 	defer h.r.mu.Unlock()
+	if h.g.prober == h {
+		h.g.prober = nil
+		h.r.broadcast()
+	}
 	if h.r.current.Load() == h.g && h.g.trial.rejections == h.known {
 		h.r.invalidate(h.g)
 	}
@@ -182,7 +188,7 @@ func (h *Hold) Rejected() {
 
 // Accepted notes that the database accepted a login with this generation.
 func (h *Hold) Accepted() {
-	if h.probe {
+	if h.known > 0 {
 		h.r.accepted(h.g.number)
 	}
 }
@@ -193,13 +199,14 @@ func (h *Hold) Release() {
 		r := h.r
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if h.probe && h.g.trial.probing {
-			h.g.trial.probing = false
+		if h.g.prober == h {
+			h.g.prober = nil
 			r.broadcast()
 		}
 		h.g.holds--
 		if h.g.holds == 0 && r.current.Load() != h.g {
 			r.poke()
+			r.broadcast()
 		}
 	})
 }

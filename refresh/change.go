@@ -8,9 +8,8 @@ import (
 )
 
 type listener struct {
-	mu   sync.Mutex
-	f    func(Snapshot)
-	last uint64
+	mu sync.Mutex
+	f  func(Snapshot)
 }
 
 // OnChange has f called with every generation that is adopted from now on, one

@@ -4,74 +4,96 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/rekey-go/rekey/source"
 )
 
 // consider passes a fetched credential through the gate: unchanged, it at most
-// extends the current one; changed, it is adopted if every consumer accepts
-// it. If the database rejects the current credential and the source has
-// nothing new, its other candidates are tried. It reports whether anything
-// became better.
-func (r *Refresher) consider(c source.Credential) (changed bool, err error) {
+// moves the end of the current one; changed, it is adopted if every consumer
+// accepts it. If the database rejects the current credential and the source
+// has nothing new, its other candidates are tried. Without an error, what is
+// current now is as good as the source knows.
+func (r *Refresher) consider(c source.Credential) error {
 	g := r.current.Load()
-	current := g.snapshot()
-	if !c.Same(current.Credential) {
+	if !c.Same(g.snapshot().Credential) {
 		return r.admit(c)
 	}
+	r.update(g, c)
 	r.mu.Lock()
 	rejected := g.trial.suspect()
 	r.mu.Unlock()
 	if rejected {
-		return r.tryCandidates(current.Credential)
+		return r.tryCandidates(g.snapshot().Credential)
 	}
-	if c.Expires.After(current.Expires) || (c.Expires.IsZero() && !c.Recheck.Equal(current.Recheck)) {
-		r.mu.Lock()
-		g.extend(c, time.Now(), &r.opts)
-		r.broadcast()
-		r.mu.Unlock()
-		r.notify()
-		return true, nil
+	return nil
+}
+
+// update takes over what the source says anew about the life of g.
+func (r *Refresher) update(g *generation, c source.Credential) {
+	now := time.Now()
+	old := g.life.Load().credential
+	switch {
+	case !c.Expires.Equal(old.Expires):
+		if old.Lease != nil && c.Expires.Before(old.Expires) && !c.Expires.IsZero() {
+			return // said before the lease was renewed
+		}
+	case c.Recheck.Equal(old.Recheck):
+		return
+	default:
+		c.Issued = old.Issued
 	}
-	return false, nil
+	r.mu.Lock()
+	g.extend(c, now, &r.opts)
+	r.broadcast()
+	r.mu.Unlock()
+	r.notify()
 }
 
 // tryCandidates offers what else the source has to the gate and stops at the
 // first that passes.
-func (r *Refresher) tryCandidates(current source.Credential) (changed bool, err error) {
+func (r *Refresher) tryCandidates(current source.Credential) error {
+	failure := fmt.Errorf("the source still holds the credential of user %q that the database rejects: %w", current.Username, ErrRejected)
 	cs, ok := r.src.(source.CandidateSource)
 	if !ok {
-		return false, nil
+		return failure
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
 	defer cancel()
 	start := time.Now()
 	candidates, err := cs.Candidates(source.BypassCache(ctx))
+	if err != nil {
+		failure = fmt.Errorf("%w; its candidates are not known: %w", failure, err)
+	}
 	for _, c := range candidates {
 		c, bad := complete(c, start)
 		if bad != nil || c.Same(current) {
 			continue
 		}
-		if changed, err = r.admit(c); changed {
-			return true, nil
+		if err := r.admit(c); err != nil {
+			failure = err
+			continue
 		}
+		r.loop.candidate = nil // an earlier one that could not be judged
+		return nil
 	}
-	return false, err
+	return failure
 }
 
 // admit verifies c with every consumer and adopts it. A rejected one is given
 // back to the store and not sent again except after growing pauses; one that
 // could not be judged is kept for the next attempt.
-func (r *Refresher) admit(c source.Credential) (adopted bool, err error) {
+func (r *Refresher) admit(c source.Credential) error {
 	digest := c.Digest()
 	now := time.Now()
 	r.mu.Lock()
 	if t := r.suspects[digest]; t != nil && !t.allow(now) {
+		again := t.again()
 		r.mu.Unlock()
 		r.discard(c, "rejected before")
-		return false, fmt.Errorf("the source's new credential of user %q, version %q, was rejected before and is not sent again until %s: %w",
-			c.Username, c.Version, t.next.Format(time.RFC3339), ErrRejected)
+		return fmt.Errorf("the source's new credential of user %q, version %q, was rejected before and is not sent again %s: %w",
+			c.Username, c.Version, again, ErrRejected)
 	}
 	number := r.current.Load().number + 1
 	r.mu.Unlock()
@@ -82,19 +104,19 @@ func (r *Refresher) admit(c source.Credential) (adopted bool, err error) {
 	for {
 		a := r.adoptUnless(c, verified)
 		if a == nil {
-			return true, nil
+			return nil
 		}
 		err := r.verify(r.ctx, a.consumer, Snapshot{c, number})
 		switch {
 		case err == nil:
 			verified[a] = true
 		case errors.Is(err, ErrRejected):
-			r.reject(digest)
+			r.reject(c, digest)
 			r.discard(c, "rejected")
-			return false, fmt.Errorf("the source's new credential of user %q, version %q, does not work, the old one stays: %w", c.Username, c.Version, err)
+			return fmt.Errorf("the source's new credential of user %q, version %q, does not work, the old one stays: %w", c.Username, c.Version, err)
 		default:
 			r.loop.candidate = &c
-			return false, fmt.Errorf("the source's new credential of user %q, version %q, could not be verified yet: %w", c.Username, c.Version, err)
+			return fmt.Errorf("the source's new credential of user %q, version %q, could not be verified yet: %w", c.Username, c.Version, err)
 		}
 	}
 }
@@ -105,10 +127,18 @@ func (r *Refresher) verify(ctx context.Context, consumer Consumer, s Snapshot) e
 	return consumer.Verify(ctx, s)
 }
 
+// longestRefusal bounds the pause after new leases that the database rejected.
+const longestRefusal = 2 * time.Minute
+
 // reject remembers that the database refused a candidate.
-func (r *Refresher) reject(digest string) {
+func (r *Refresher) reject(c source.Credential, digest string) {
+	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if c.Lease != nil { // another one costs the database another role
+		r.loop.refused++
+		r.loop.nextLease = now.Add(backoff(r.loop.refused, firstLoginPause, longestRefusal, rand.Float64()))
+	}
 	t := r.suspects[digest]
 	if t == nil {
 		if len(r.suspects) >= 16 { // a store that makes a new wrong one each time
@@ -117,7 +147,7 @@ func (r *Refresher) reject(digest string) {
 		t = new(trial)
 		r.suspects[digest] = t
 	}
-	t.rejected(time.Now(), r.opts.LoginBudget, r.opts.LoginPause)
+	t.rejected(now, r.opts.LoginBudget, r.opts.LoginPause)
 }
 
 // adoptUnless makes c the current credential and the one before it a
@@ -139,10 +169,15 @@ func (r *Refresher) adoptUnless(c source.Credential, verified map[*Attachment]bo
 			old.limit(now.Add(r.opts.Drain))
 		}
 		r.predecessors = append(r.predecessors, old)
+		clear(r.suspects)
+		if old.trial.suspect() { // should the source return to it, its budget goes on
+			t := old.trial
+			r.suspects[old.snapshot().Digest()] = &t
+		}
 	}
 	g := newGeneration(number, c, now, &r.opts)
 	r.current.Store(g)
-	clear(r.suspects)
+	r.loop.refused, r.loop.nextLease = 0, time.Time{}
 	r.broadcast()
 	r.mu.Unlock()
 	r.opts.Logger.Info("rekey: credential adopted", "credential", r.opts.Name, "user", c.Username,

@@ -14,12 +14,12 @@ type generation struct {
 	number uint64
 	life   atomic.Pointer[life] // replaced as a whole by a renewal
 
-	overdue atomic.Bool   // must not be used any more, whatever its end
-	asked   atomic.Bool   // rejected, and the source has not been asked since
-	retired chan struct{} // closed when the lease needs no more care
+	overdue atomic.Bool // must not be used any more, whatever its end
+	asked   atomic.Bool // rejected, and the source has not been asked since
 
-	holds int   // logins and sessions that use it; guarded by Refresher.mu
-	trial trial // guarded by Refresher.mu
+	holds  int   // logins and sessions that use it; guarded by Refresher.mu
+	trial  trial // guarded by Refresher.mu
+	prober *Hold // the one login that tries a suspect credential; guarded by Refresher.mu
 
 	renewable bool          // the loop's own
 	lifetime  time.Duration // as first granted; a shorter grant is a truncated one
@@ -29,12 +29,13 @@ type generation struct {
 type life struct {
 	credential   source.Credential
 	end          time.Time // Expires, on both clocks
+	recheck      time.Time // Recheck, on both clocks
 	loginUntil   time.Time // no login after; zero: none
 	sessionUntil time.Time // no session may be lent after; zero: none
 }
 
 func newGeneration(number uint64, c source.Credential, now time.Time, o *Options) *generation {
-	g := &generation{number: number, retired: make(chan struct{}), renewable: c.Lease != nil}
+	g := &generation{number: number, renewable: c.Lease != nil}
 	if !c.Expires.IsZero() {
 		g.lifetime = c.Expires.Sub(c.Issued)
 	}
@@ -43,9 +44,12 @@ func newGeneration(number uint64, c source.Credential, now time.Time, o *Options
 }
 
 // extend gives the generation the life of c, which has the same user and
-// password.
+// password. A lease is never forgotten.
 func (g *generation) extend(c source.Credential, now time.Time, o *Options) {
-	l := &life{credential: c, end: onBothClocks(now, c.Expires)}
+	if old := g.life.Load(); old != nil && c.Lease == nil {
+		c.Lease = old.credential.Lease
+	}
+	l := &life{credential: c, end: onBothClocks(now, c.Expires), recheck: onBothClocks(now, c.Recheck)}
 	if !l.end.IsZero() {
 		l.loginUntil = l.end.Add(-margin(c.Expires.Sub(c.Issued), o.Margin))
 	}

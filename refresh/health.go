@@ -49,7 +49,7 @@ type status struct {
 	nextAttempt    time.Time
 	notBefore      time.Time // requests wait until then
 	renewals       int
-	revoking       int
+	revoking       int // revocations under way
 	revokeFailures int
 	unrevoked      []source.Credential
 }
@@ -162,10 +162,6 @@ func (r *Refresher) waitError(cause error) error {
 // breakerError says that the login budget is spent. The caller holds mu.
 func (r *Refresher) breakerError(g *generation) error {
 	c := g.life.Load().credential
-	until := "until the source has another one or Refresh is called"
-	if !g.trial.next.IsZero() {
-		until = "before " + g.trial.next.Format(time.RFC3339) + " unless the source has another one"
-	}
 	return fmt.Errorf("refresh: %s of user %q, version %q: %w by the database %d times; no login is sent %s, so that the account is not locked",
-		r.opts.Name, c.Username, c.Version, ErrRejected, g.trial.rejections, until)
+		r.opts.Name, c.Username, c.Version, ErrRejected, g.trial.rejections, g.trial.again())
 }

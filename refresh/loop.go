@@ -14,7 +14,9 @@ import (
 type loopState struct {
 	candidate *source.Credential // fetched, but not yet verified either way
 	slowest   time.Duration      // the slowest recent fetch
-	repeats   int                // fetches in a row that brought nothing new though something was due
+	repeats   int                // fetches in a row after which the next was due at once
+	refused   int                // new leases in a row that the database rejected
+	nextLease time.Time          // no new one before, after such a rejection
 	dueAt     time.Time          // when the schedule wants the current credential replaced
 }
 
@@ -87,23 +89,24 @@ func (r *Refresher) attempt() {
 	r.mu.Unlock()
 	scheduled := reached(time.Now(), r.loop.dueAt)
 
-	if r.opts.PreferRenew && scheduled && !rejected && f == nil && r.renew(g) == nil {
-		r.settle(f, nil, r.plan(), false)
+	if r.opts.PreferRenew && scheduled && !rejected && !hinted && f == nil && r.loop.candidate == nil && r.renew(g) == nil {
+		at, pause := r.plan()
+		r.settle(nil, nil, at, pause)
 		return
 	}
-	bypass := rejected || f != nil
-	changed, err := r.replace(bypass, bypass || hinted)
+	err := r.replace(rejected || f != nil, hinted || (f != nil && f.urgent))
 	switch {
-	case err == nil && changed:
-		r.loop.repeats = 0
-		r.settle(f, nil, r.plan(), false)
-	case err == nil && rejected:
-		r.settle(f, fmt.Errorf("the source still holds the credential of user %q that the database rejects: %w", g.snapshot().Username, ErrRejected), r.retry(), true)
 	case err == nil:
-		at, again := r.repeat()
-		r.settle(f, nil, at, again)
-	case scheduled && !rejected && r.renew(g) == nil:
-		r.settle(f, err, r.plan(), false) // served for another term, but degraded
+		at, pause := r.plan()
+		r.settle(f, nil, at, pause)
+	case r.ctx.Err() != nil:
+		r.settle(f, ErrClosed, time.Time{}, false)
+	case scheduled && !rejected && r.renew(g) == nil: // served for another term, but degraded
+		at, pause := r.plan()
+		if r.loop.candidate != nil {
+			at, pause = earlier(at, r.retry()), true
+		}
+		r.settle(f, err, at, pause)
 	default:
 		r.settle(f, err, r.retry(), true)
 	}
@@ -111,22 +114,21 @@ func (r *Refresher) attempt() {
 
 // replace passes what the source holds through the gate, around every cache if
 // bypass is set; a candidate that still waits for its verdict does unless
-// afresh is set. It reports whether the current credential is another or has a
-// longer life now.
-func (r *Refresher) replace(bypass, afresh bool) (changed bool, err error) {
+// afresh is set.
+func (r *Refresher) replace(bypass, afresh bool) error {
 	c := r.loop.candidate
 	r.loop.candidate = nil
-	if c != nil && (reached(time.Now(), c.Expires) || (afresh && c.Lease != nil)) {
+	if c != nil && (afresh || reached(time.Now(), c.Expires)) {
 		r.discard(*c, "not verified in time")
 		c = nil
 	}
-	if c == nil || afresh {
+	if c == nil {
 		r.makeRoom()
 		ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
 		defer cancel()
 		fetched, err := r.fetch(ctx, bypass)
 		if err != nil {
-			return false, err
+			return err
 		}
 		c = &fetched
 	}
@@ -154,7 +156,7 @@ func complete(c source.Credential, start time.Time) (source.Credential, error) {
 	if c.Username == "" && c.Password.IsEmpty() && len(c.FieldNames()) == 0 {
 		return c, errors.New("the source returned an empty credential and no error")
 	}
-	if c.Issued.IsZero() {
+	if c.Issued.IsZero() || c.Issued.After(start) { // the store's clock is ahead
 		c.Issued = start
 	}
 	if c.Version == "" {
@@ -190,14 +192,15 @@ func (r *Refresher) renew(g *generation) error {
 		g.renewable = false
 	}
 	if err != nil {
-		r.opts.Logger.Warn("rekey: lease not renewed", "credential", r.opts.Name, "user", old.Username, "error", err)
+		err = fmt.Errorf("the lease of user %q was not renewed: %w", old.Username, err)
+		r.mu.Lock()
+		r.status.lastErr, r.status.lastFailure = err, now
+		r.mu.Unlock()
+		r.opts.Logger.Warn("rekey: lease not renewed", "credential", r.opts.Name, "error", err)
 		return err
 	}
 	if c.Issued.IsZero() {
 		c.Issued = start
-	}
-	if c.Lease == nil {
-		c.Lease = lease
 	}
 	// A renewal changes nothing but the life.
 	renewed := old.Credential
@@ -215,19 +218,17 @@ func (r *Refresher) renew(g *generation) error {
 	return nil
 }
 
-// plan notes and says when the current credential is due.
-func (r *Refresher) plan() time.Time {
-	c := r.current.Load().snapshot().Credential
-	r.loop.dueAt = refreshAt(time.Now(), c, &r.opts, r.loop.slowest, rand.Float64())
-	return r.loop.dueAt
-}
-
-// repeat plans anew after the source said nothing new. A source that says the
-// same although its credential is due is asked again only after a pause that
-// grows.
-func (r *Refresher) repeat() (at time.Time, pause bool) {
-	at = r.plan()
-	if !reached(time.Now(), at) {
+// plan notes when the current credential is due and returns when to try next.
+// One that is due at once, because the source says nothing new or grants next
+// to no time, waits for a pause that grows, and so do those who ask.
+func (r *Refresher) plan() (at time.Time, pause bool) {
+	now := time.Now()
+	l := r.current.Load().life.Load()
+	c := l.credential
+	c.Expires, c.Recheck = l.end, l.recheck
+	at = refreshAt(now, c, &r.opts, r.loop.slowest, rand.Float64())
+	r.loop.dueAt = at
+	if !reached(now.Add(r.opts.MinBackoff/10), at) {
 		r.loop.repeats = 0
 		return at, false
 	}
@@ -240,17 +241,21 @@ func (r *Refresher) retry() time.Time {
 	r.mu.Lock()
 	n := r.status.failures + 1
 	r.mu.Unlock()
-	return r.pause(n)
+	return later(r.pause(n), r.loop.nextLease)
 }
 
 // pause returns the end of the n-th pause in a row, which is short while nobody
-// can log in.
+// can log in and does not outlast the current credential by much.
 func (r *Refresher) pause(n int) time.Time {
 	now := time.Now()
-	limit := r.opts.MaxBackoff
+	limit, short := r.opts.MaxBackoff, r.opts.shortPause()
 	r.mu.Lock()
-	if g := r.current.Load(); g.ended(now) || g.trial.suspect() {
-		limit = min(limit, max(2*time.Second, r.opts.MinBackoff))
+	g := r.current.Load()
+	if until := g.life.Load().loginUntil; !until.IsZero() {
+		limit = min(limit, max(until.Sub(now), short))
+	}
+	if g.trial.suspect() {
+		limit = min(limit, max(now.Sub(g.trial.since)/8, short))
 	}
 	r.mu.Unlock()
 	return now.Add(backoff(n, r.opts.MinBackoff, limit, rand.Float64()))

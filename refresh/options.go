@@ -20,7 +20,8 @@ type Options struct {
 
 	// Margin is how long before its end a credential is no longer handed out
 	// for logins, and connections whose sessions end with it are no longer
-	// lent. Zero: a tenth of the lifetime, at most 5 s. Negative: none.
+	// lent. Zero: a tenth of the lifetime, at most 5 s. Negative: none. It is
+	// never more than half of the lifetime.
 	Margin time.Duration
 
 	// Poll is the interval at which a credential without a known end is looked
@@ -34,8 +35,11 @@ type Options struct {
 	Timeout time.Duration
 
 	// MinBackoff and MaxBackoff bound the pause after a failure, which doubles
-	// each time and is drawn at random below that. Zero: 500 ms and 30 s. While
-	// there is no usable credential at all, the pause is at most 2 s.
+	// each time and is drawn at random below that. Zero: 500 ms and 30 s.
+	// While there is no credential or it has ended, the pause is at most 2 s,
+	// and while the database rejects it, at most 2 s or an eighth of the time
+	// that this has lasted. After a new lease that is rejected the pause doubles
+	// up to 2 min, since each costs the database a role.
 	MinBackoff, MaxBackoff time.Duration
 
 	// PreferRenew extends a lease rather than replacing it, as long as the
@@ -59,6 +63,11 @@ type Options struct {
 
 	// Logger receives what happens, without any secret. Nil: [slog.Default].
 	Logger *slog.Logger
+}
+
+// shortPause bounds a pause while nobody can log in.
+func (o *Options) shortPause() time.Duration {
+	return min(max(2*time.Second, o.MinBackoff), o.MaxBackoff)
 }
 
 func (o *Options) withDefaults() Options {

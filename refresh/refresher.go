@@ -87,13 +87,15 @@ func New(ctx context.Context, src source.Source, opts *Options) (*Refresher, err
 		listeners: make(map[*listener]struct{}),
 		wake:      make(chan struct{}, 1),
 	}
-	if err := r.start(ctx); err != nil {
-		return nil, err
-	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	r.unwatch = func() {}
-	if w, ok := src.(source.Watcher); ok {
+	if w, ok := src.(source.Watcher); ok { // before the first fetch, so that no change is missed
 		r.unwatch = w.Watch(func() { r.hinted.Store(true); r.poke() })
+	}
+	if err := r.start(ctx); err != nil {
+		r.unwatch()
+		r.cancel()
+		return nil, err
 	}
 	r.workers.Go(r.run)
 	return r, nil
@@ -107,18 +109,19 @@ func (r *Refresher) start(ctx context.Context) error {
 		c, err := r.fetch(ctx, false)
 		if err == nil {
 			r.adoptUnless(c, nil) // nobody has attached yet
-			r.settle(nil, nil, r.plan(), false)
+			at, pause := r.plan()
+			r.settle(nil, nil, at, pause)
 			return nil
 		}
 		err = fmt.Errorf("refresh: no first %s: %w", r.opts.Name, err)
 		if source.IsPermanent(err) || ctx.Err() != nil {
 			return err
 		}
-		pause := backoff(n, r.opts.MinBackoff, r.opts.MaxBackoff, rand.Float64())
+		pause := backoff(n, r.opts.MinBackoff, r.opts.shortPause(), rand.Float64())
 		r.opts.Logger.Warn("rekey: first fetch failed", "credential", r.opts.Name, "error", err, "attempt", n, "next", pause)
 		select {
 		case <-ctx.Done():
-			return err
+			return fmt.Errorf("%w (%w)", err, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
@@ -178,6 +181,9 @@ func (r *Refresher) invalidate(g *generation) {
 		return
 	}
 	now := time.Now()
+	if !g.trial.suspect() {
+		r.status.notBefore = time.Time{} // it was meant for better times
+	}
 	g.trial.rejected(now, r.opts.LoginBudget, r.opts.LoginPause)
 	g.asked.Store(true)
 	// The database has moved on, so what it refused before may be right now.
@@ -193,7 +199,7 @@ func (r *Refresher) accepted(generation uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if g := r.current.Load(); g.number == generation && g.trial.suspect() {
-		g.trial = trial{}
+		g.trial, g.prober = trial{}, nil
 		g.asked.Store(false)
 		r.broadcast()
 	}
@@ -211,7 +217,9 @@ func (r *Refresher) Refresh(ctx context.Context) error {
 		return ErrClosed
 	}
 	clear(r.suspects)
-	r.current.Load().trial = trial{}
+	g := r.current.Load()
+	g.trial, g.prober = trial{}, nil
+	r.broadcast()
 	f := r.request(0)
 	r.mu.Unlock()
 	select {
@@ -233,6 +241,9 @@ func (r *Refresher) request(newerThan uint64) *flight {
 	}
 	if newerThan == 0 {
 		r.next.newerThan, r.next.urgent = 0, true
+	}
+	if r.next.newerThan != 0 { // what was asked for earlier may have been overtaken
+		r.next.newerThan = newerThan
 	}
 	r.poke()
 	return r.next

@@ -62,104 +62,119 @@ func (r *Refresher) retire(g *generation) {
 	}
 	held := g.holds
 	r.mu.Unlock()
-	r.opts.Logger.Info("rekey: credential retired", "credential", r.opts.Name, "generation", g.number, "user", g.snapshot().Username, "still_held", held)
+	c := g.life.Load().credential
+	r.opts.Logger.Info("rekey: credential retired", "credential", r.opts.Name, "generation", g.number, "user", c.Username, "still_held", held)
 	if held > 0 {
 		r.notify()
 	}
-	lease := g.lease()
-	if lease == nil {
-		close(g.retired)
+	r.giveBack(c)
+}
+
+// makeRoom keeps the number of live leases at two: before a third is fetched,
+// the oldest drains, or is retired by force when waiting any longer would put
+// the current one at risk. Revocations under way are waited for too.
+func (r *Refresher) makeRoom() {
+	for oldest := r.excess(); oldest != nil; oldest = r.excess() {
+		oldest.overdue.Store(true) // its connections leave as they come back
+		r.notify()
+		if !r.wait(r.patience(), func() bool { return oldest.holds == 0 }) {
+			r.opts.Logger.Warn("rekey: credential retired by force: a third lease is due", "credential", r.opts.Name, "generation", oldest.number)
+		}
+		r.retire(oldest)
+	}
+	r.wait(max(r.patience(), time.Second), func() bool { return r.status.revoking == 0 })
+}
+
+// excess returns the oldest predecessor with a lease if together with others
+// there are two live ones already, else nil.
+func (r *Refresher) excess() (oldest *generation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	live := 0
+	if r.current.Load().lease() != nil {
+		live++
+	}
+	for _, g := range slices.Backward(r.predecessors) {
+		if g.lease() != nil {
+			oldest = g
+			live++
+		}
+	}
+	if live < 2 {
+		return nil
+	}
+	return oldest
+}
+
+// patience is how long the current credential lets a fetch wait.
+func (r *Refresher) patience() time.Duration {
+	end := r.current.Load().life.Load().loginUntil
+	if end.IsZero() {
+		return longestDrain
+	}
+	return max(0, min(longestDrain, time.Until(end)/2))
+}
+
+// wait blocks until ready, which is called with mu held, and reports whether it
+// became true within d.
+func (r *Refresher) wait(d time.Duration, ready func() bool) bool {
+	ctx, cancel := context.WithTimeout(r.ctx, d)
+	defer cancel()
+	return nil == r.await(ctx, func(time.Time) (bool, time.Time, error) { return ready(), time.Time{}, nil })
+}
+
+// discard gives a credential that was never adopted back to the store.
+func (r *Refresher) discard(c source.Credential, why string) {
+	r.opts.Logger.Warn("rekey: credential not adopted", "credential", r.opts.Name, "user", c.Username, "version", c.Version, "why", why)
+	r.giveBack(c)
+}
+
+// giveBack has the lease of c, if it has a live one, revoked by a worker.
+func (r *Refresher) giveBack(c source.Credential) {
+	if c.Lease == nil || reached(time.Now(), c.Expires) {
 		return
 	}
 	r.mu.Lock()
 	r.status.revoking++
 	r.mu.Unlock()
 	r.workers.Go(func() {
-		r.revoke(lease, g.life.Load().credential)
+		err := r.revoke(c)
 		r.mu.Lock()
 		r.status.revoking--
-		close(g.retired)
+		switch {
+		case err != nil && r.ctx.Err() != nil:
+			r.status.unrevoked = append(r.status.unrevoked, c)
+			err = nil
+		case err != nil:
+			r.status.revokeFailures++
+		}
 		r.broadcast()
 		r.mu.Unlock()
-	})
-}
-
-// makeRoom keeps the number of live leases at two: before a third is fetched,
-// the oldest drains, or is retired by force when waiting any longer would put
-// the current one at risk.
-func (r *Refresher) makeRoom() {
-	r.mu.Lock()
-	current := r.current.Load()
-	var oldest *generation
-	for _, g := range r.predecessors {
-		if g.lease() != nil {
-			oldest = g
-			break
+		if err != nil {
+			r.opts.Logger.Warn("rekey: lease not revoked, it ends by itself", "credential", r.opts.Name, "user", c.Username, "expires", c.Expires, "error", err)
 		}
-	}
-	if oldest == nil || current.lease() == nil {
-		r.mu.Unlock()
-		return
-	}
-	oldest.overdue.Store(true) // its connections leave as they come back
-	r.mu.Unlock()
-	r.notify()
-
-	patience := longestDrain
-	if end := current.life.Load().loginUntil; !end.IsZero() {
-		patience = min(patience, time.Until(end)/2)
-	}
-	ctx, cancel := context.WithTimeout(r.ctx, max(patience, 0))
-	defer cancel()
-	drained := r.await(ctx, func(time.Time) (bool, time.Time, error) {
-		return oldest.holds == 0, time.Time{}, nil
 	})
-	if drained != nil {
-		r.opts.Logger.Warn("rekey: credential retired by force: a third lease is due", "credential", r.opts.Name, "generation", oldest.number, "held", oldest.holds)
-	}
-	r.retire(oldest)
-	select {
-	case <-oldest.retired:
-	case <-r.ctx.Done():
-	}
-}
-
-// discard gives a credential that was never adopted back to the store.
-func (r *Refresher) discard(c source.Credential, why string) {
-	r.opts.Logger.Warn("rekey: credential not adopted", "credential", r.opts.Name, "user", c.Username, "version", c.Version, "why", why)
-	if c.Lease != nil {
-		r.revoke(c.Lease, c)
-	}
 }
 
 // revoke ends a lease, trying again a few times. Where the store refuses, the
-// lease is left to its own end and the refusal is reported; on shutdown what is
-// left falls to revokeAll.
-func (r *Refresher) revoke(lease source.Lease, c source.Credential) {
+// lease is left to its own end; on shutdown what is left falls to revokeAll.
+func (r *Refresher) revoke(c source.Credential) error {
 	const tries = 3
 	for n := 1; ; n++ {
 		ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
-		err := lease.Revoke(ctx)
+		err := c.Lease.Revoke(ctx)
 		cancel()
-		if err == nil || reached(time.Now(), c.Expires) {
-			return
+		switch {
+		case err == nil || reached(time.Now(), c.Expires):
+			return nil
+		case n == tries || source.IsPermanent(err):
+			return err
 		}
-		if r.ctx.Err() == nil && n < tries && !source.IsPermanent(err) {
-			select {
-			case <-time.After(backoff(n, r.opts.MinBackoff, r.opts.MaxBackoff, 1)):
-				continue
-			case <-r.ctx.Done():
-			}
+		select {
+		case <-time.After(backoff(n, r.opts.MinBackoff, r.opts.MaxBackoff, 1)):
+		case <-r.ctx.Done():
+			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.ctx.Err() != nil {
-			r.status.unrevoked = append(r.status.unrevoked, c)
-			return
-		}
-		r.status.revokeFailures++
-		r.opts.Logger.Warn("rekey: lease not revoked, it ends by itself", "credential", r.opts.Name, "user", c.Username, "expires", c.Expires, "error", err)
-		return
 	}
 }
 
@@ -201,7 +216,7 @@ func (r *Refresher) Shutdown(ctx context.Context) error {
 	select {
 	case <-stopped:
 	case <-ctx.Done():
-		return fmt.Errorf("refresh: the source has not returned from its call: %w", ctx.Err())
+		return fmt.Errorf("refresh: the source or a consumer has not returned from a call: %w", ctx.Err())
 	}
 	return r.revokeAll(ctx)
 }

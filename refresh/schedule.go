@@ -54,7 +54,7 @@ func margin(lifetime, option time.Duration) time.Duration {
 	case option < 0:
 		return 0
 	case option > 0:
-		return option
+		return min(option, max(lifetime/2, 0))
 	}
 	return min(5*time.Second, max(lifetime/10, 0))
 }
@@ -84,6 +84,14 @@ func truncated(granted, lifetime time.Duration) bool {
 // earlier returns the earlier of two times, of which zero means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return b
 	}
 	return a

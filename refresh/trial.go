@@ -11,8 +11,8 @@ import "time"
 // owner locks and tells the time.
 type trial struct {
 	rejections int
+	since      time.Time // when the first of them was
 	next       time.Time // no login before; zero: never again
-	probing    bool      // one login is on its way
 	budget     int
 	pause      time.Duration
 }
@@ -22,11 +22,14 @@ const firstLoginPause = time.Second
 // rejected notes that the database rejected a login at now.
 func (t *trial) rejected(now time.Time, budget int, pause time.Duration) {
 	t.budget, t.pause = budget, pause
-	t.rejections++
-	t.probing = false
-	switch {
+	if t.rejections++; t.rejections == 1 {
+		t.since = now
+	}
+	switch doubled := firstLoginPause << min(t.rejections-1, 30); {
+	case !t.open() && pause > 0:
+		t.next = now.Add(min(doubled, pause))
 	case !t.open():
-		t.next = now.Add(firstLoginPause << min(t.rejections-1, 30))
+		t.next = now.Add(doubled)
 	case pause > 0:
 		t.next = now.Add(pause)
 	default:
@@ -41,13 +44,17 @@ func (t *trial) suspect() bool { return t.rejections > 0 }
 // open reports whether the budget is spent.
 func (t *trial) open() bool { return t.rejections > 0 && t.rejections >= t.budget }
 
-// allow reports whether a login may be sent at now. A suspect credential is
-// sent by one login at a time.
+// allow reports whether a login may be sent at now.
 func (t *trial) allow(now time.Time) bool {
-	if !t.suspect() {
-		return true
+	return !t.suspect() || reached(now, t.next)
+}
+
+// again says in words until when allow refuses.
+func (t *trial) again() string {
+	if t.next.IsZero() {
+		return "until the source has another one or Refresh is called"
 	}
-	return !t.probing && reached(now, t.next)
+	return "before " + t.next.Format(time.RFC3339) + " unless the source has another one"
 }
 
 // hasten lets the next login go at once where the budget allows: something has
