@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/refresh"
-	"github.com/rekey-go/rekey/source"
 )
 
 func TestG4_VerifiedBeforeAdopted(t *testing.T) {
@@ -165,56 +164,6 @@ func TestRejectedCandidateIsHastenedByARejectionOfTheCurrent(t *testing.T) {
 		r.Invalidate(1)
 		synctest.Wait()
 		assert.Equal(t, "early", r.Current().Username)
-	})
-}
-
-func TestCandidatesAreTriedInOrderAfterARejection(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := script()
-		s.Set(cred("current"))
-		s.Offer(cred("current"), cred("wrong"), cred("pending"), cred("previous"))
-		r := start(t, s, nil)
-		db := &database{}
-		attach(t, r, db)
-		require.NoError(t, r.Refresh(t.Context()))
-		assert.Equal(t, []string{"current"}, db.asked(), "only after a rejection")
-
-		db.refuses(rejection("password"), "current", "wrong")
-		r.Invalidate(1)
-		_, err := r.Latest(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, "pending", r.Current().Username)
-		assert.Equal(t, []string{"current", "wrong", "pending"}, db.asked())
-
-		// What the database has rejected already is not sent all over again.
-		advance(30 * time.Minute)
-		assert.LessOrEqual(t, len(db.asked()), 3+4+4)
-		assert.Equal(t, "pending", r.Current().Username)
-		db.accepts()
-		s.Set(cred("pending")) // promoted
-		advance(6 * time.Minute)
-		assert.EqualValues(t, 2, r.Current().Generation)
-		assert.Equal(t, refresh.Fresh, r.Health().State)
-	})
-}
-
-func TestCandidatesThatCannotBeJudged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := script()
-		s.Set(cred("current"))
-		s.Offer(cred("pending"), source.Credential{}, cred("previous"))
-		r := start(t, s, nil)
-		db := &database{}
-		attach(t, r, db)
-		db.refuses(errAway, "pending")
-		r.Invalidate(1)
-		synctest.Wait()
-		assert.Equal(t, "previous", r.Current().Username, "the first that is accepted")
-		calls := s.Calls()
-		db.refuses(rejection("password"), "current")
-		advance(6 * time.Minute)
-		assert.NotContains(t, db.asked()[3:], "pending", "not remembered")
-		assert.Greater(t, s.Calls(), calls)
 	})
 }
 

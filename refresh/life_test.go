@@ -94,3 +94,18 @@ func TestSameCredentialWithNewTimes(t *testing.T) {
 		assert.EqualValues(t, 1, r.Current().Generation)
 	})
 }
+
+// A store that has not heard of the renewal yet does not shorten it.
+func TestRenewedEndIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := leases(time.Hour)
+		first, err := s.Credential(t.Context())
+		require.NoError(t, err)
+		r := start(t, source.Func(func(context.Context) (source.Credential, error) { return first, nil }), &refresh.Options{PreferRenew: true})
+		advance(50 * time.Minute)
+		end := r.Current().Expires
+		require.True(t, end.After(first.Expires))
+		require.NoError(t, r.Refresh(t.Context()))
+		assert.Equal(t, end, r.Current().Expires)
+	})
+}

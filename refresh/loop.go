@@ -58,7 +58,7 @@ func (r *Refresher) due(now time.Time) (bool, time.Time) {
 		r.next = nil // overtaken
 		close(f.done)
 	}
-	if r.hinted.Load() || (r.next != nil && r.next.urgent) {
+	if r.hinted.Load() || (r.next != nil && r.next.newerThan == 0) {
 		return true, now
 	}
 	at := earlier(r.status.nextAttempt, r.nextRetirement())
@@ -94,7 +94,7 @@ func (r *Refresher) attempt() {
 		r.settle(nil, nil, at, pause)
 		return
 	}
-	err := r.replace(rejected || f != nil, hinted || (f != nil && f.urgent))
+	err := r.replace(rejected || f != nil, hinted || (f != nil && f.newerThan == 0))
 	switch {
 	case err == nil:
 		at, pause := r.plan()

@@ -65,8 +65,7 @@ type Refresher struct {
 
 // A flight is one fetch shared by all who asked before it began.
 type flight struct {
-	newerThan uint64 // not needed if a later generation is current; zero: needed
-	urgent    bool   // does not wait for the end of a back-off
+	newerThan uint64 // not needed once a later generation is current; zero: needed, and at once
 	done      chan struct{}
 	err       error
 }
@@ -238,9 +237,6 @@ func (r *Refresher) Refresh(ctx context.Context) error {
 func (r *Refresher) request(newerThan uint64) *flight {
 	if r.next == nil {
 		r.next = &flight{newerThan: newerThan, done: make(chan struct{})}
-	}
-	if newerThan == 0 {
-		r.next.newerThan, r.next.urgent = 0, true
 	}
 	if r.next.newerThan != 0 { // what was asked for earlier may have been overtaken
 		r.next.newerThan = newerThan

@@ -51,12 +51,7 @@ func (g *generation) ends() time.Time {
 // retire takes g out of use and has its lease revoked.
 func (r *Refresher) retire(g *generation) {
 	r.mu.Lock()
-	i := slices.Index(r.predecessors, g)
-	if i < 0 {
-		r.mu.Unlock()
-		return
-	}
-	r.predecessors = slices.Delete(r.predecessors, i, i+1)
+	r.predecessors = slices.DeleteFunc(r.predecessors, func(p *generation) bool { return p == g })
 	if g.holds > 0 {
 		g.overdue.Store(true)
 	}

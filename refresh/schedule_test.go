@@ -30,11 +30,13 @@ func TestRefreshAt(t *testing.T) {
 		"slower than its life":        {hour, Options{}, 2 * time.Hour, in(3 * time.Minute), in(6 * time.Minute)},
 		"recheck first": {
 			source.Credential{Issued: now, Expires: in(time.Hour), Recheck: in(time.Minute)},
-			Options{}, 0, in(time.Minute), in(time.Minute),
+			Options{},
+			0, in(time.Minute), in(time.Minute),
 		},
 		"recheck last": {
 			source.Credential{Issued: now, Expires: in(time.Hour), Recheck: in(2 * time.Hour)},
-			Options{}, 0, in(20 * time.Minute), in(40 * time.Minute),
+			Options{},
+			0, in(20 * time.Minute), in(40 * time.Minute),
 		},
 		"recheck only": {source.Credential{Recheck: in(time.Minute)}, Options{Poll: time.Second}, 0, in(time.Minute), in(time.Minute)},
 		"poll":         {source.Credential{Issued: now}, Options{Poll: 5 * time.Minute}, 0, in(4 * time.Minute), in(5 * time.Minute)},
@@ -125,9 +127,11 @@ func TestTruncated(t *testing.T) {
 		granted time.Duration
 		want    bool
 	}{
-		{time.Hour, false}, {2 * time.Hour, false},
+		{time.Hour, false},
+		{2 * time.Hour, false},
 		{time.Hour - 999*time.Millisecond, false}, // whole seconds
-		{time.Hour - 1001*time.Millisecond, true}, {0, true},
+		{time.Hour - 1001*time.Millisecond, true},
+		{0, true},
 	} {
 		assert.Equal(t, c.want, truncated(c.granted, time.Hour), c)
 	}

@@ -62,8 +62,9 @@ type Credential struct {
 	fields map[string]Secret
 }
 
-// A Lease is the store's promise to keep a credential alive. Its methods are
-// safe for concurrent use.
+// A Lease is the store's promise to keep a credential alive. A source that
+// answers with the same credential twice means the same lease both times. Its
+// methods are safe for concurrent use.
 type Lease interface {
 	// Renew asks for more time for the same user and password and returns the
 	// credential with its new end, counted from the start of this request. A

@@ -40,7 +40,8 @@ type Watcher interface {
 	// Watch has changed called whenever the credential may have changed. One
 	// call may stand for several changes and may prove to be no change at all.
 	// changed does not block. Watch returns at once; after stop has returned,
-	// changed is not called any more. stop may be called more than once.
+	// changed is not called any more. stop may be called more than once, but
+	// not from within changed.
 	Watch(changed func()) (stop func())
 }
 
