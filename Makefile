@@ -3,7 +3,7 @@
 
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   = go run golang.org/x/vuln/cmd/govulncheck@v1.2.0
-BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@latest
+BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
 NESTED = internal/containertest
@@ -35,12 +35,14 @@ lint:
 vuln:
 	for m in . $(NESTED); do go -C $$m run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./... || exit 1; done
 
-## bench: the managed pools beside the raw ones, compared
+## bench: the managed pools beside the raw ones, in turn, and compared
 bench:
-	go test ./pool ./refresh -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) | tee bench.out
-	sed -e 's,/raw-,-,' -n -e '/raw-\|^[a-z]*:/p' bench.out | sed 's,/raw-,-,' > bench-raw.out
-	grep '/managed-\|^[a-z]*:' bench.out | sed 's,/managed-,-,' > bench-managed.out
-	$(BENCHSTAT) raw=bench-raw.out managed=bench-managed.out
+	go test -c -o bin/pool.test ./pool
+	@rm -f bin/bench.out
+	@for i in $$(seq $(COUNT)); do bin/pool.test -test.run '^$$' -test.bench '$(BENCH)' -test.benchmem | grep -v '^PASS' >>bin/bench.out; done
+	@for k in raw managed; do grep -E "^(goos|goarch|pkg|cpu)|/$$k" bin/bench.out | sed "s,/$$k,," >bin/$$k.out; done
+	$(BENCHSTAT) raw=bin/raw.out managed=bin/managed.out
+	go run ./internal/storm
 
 bench-smoke:
 	go test ./... -run '^$$' -bench . -benchtime 10x -benchmem

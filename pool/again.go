@@ -4,28 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // The methods here stand in for those of the embedded pool that may make a
 // connection. They do the same, and once more if all that failed was a login
-// with a credential that has been replaced meanwhile: nothing has been sent
-// then. A login repeats itself once already (see pgLogin), so this is for two
-// changes within the time of one login.
+// that was rejected: nothing has been sent then. A login repeats itself once
+// already (see pgHosts), so this is for two changes within the time of one
+// login.
 
 // mostLogins bounds how often one call has logins made for it.
 const mostLogins = 4
 
 // again reports whether the n-th try failed only because the credential of its
-// login has been replaced.
+// login was rejected. The next one waits until another login has prospects.
 func (k *keeper) again(ctx context.Context, n int, err error) bool {
 	var connect *pgconn.ConnectError
 	return err != nil && n < mostLogins && ctx.Err() == nil &&
-		errors.As(err, &connect) && k.classify(err) == Rejected && k.refresher.Trouble() == nil
+		errors.As(err, &connect) && k.classify(err) == Rejected
 }
 
 // explain adds to an error that came of waiting what was waited for.
@@ -81,38 +81,36 @@ func (p *ManagedPool) Query(ctx context.Context, sql string, args ...any) (pgx.R
 
 // QueryRow is [pgxpool.Pool.QueryRow].
 func (p *ManagedPool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	rows, err := p.Query(ctx, sql, args...)
-	return row{rows, err}
-}
-
-// row is the first of rows.
-type row struct {
-	pgx.Rows
-	err error
-}
-
-// Scan follows the contract of [pgx.Row].
-func (r row) Scan(dest ...any) error {
-	if r.err != nil {
-		return r.err
+	row := p.Pool.QueryRow(ctx, sql, args...)
+	if reflect.TypeOf(row) != p.failedRow {
+		return row
 	}
-	defer r.Close()
-	for _, d := range dest {
-		if _, ok := d.(*pgtype.DriverBytes); ok {
-			return errors.New("cannot scan into *pgtype.DriverBytes from QueryRow")
+	for n := 1; p.keeper.again(ctx, n, row.Scan()); n++ {
+		row = p.Pool.QueryRow(ctx, sql, args...)
+		if reflect.TypeOf(row) != p.failedRow {
+			return row
 		}
 	}
-	if !r.Next() {
-		if err := r.Err(); err != nil {
-			return err
-		}
-		return pgx.ErrNoRows
+	return failedRow{p.keeper.explain(row.Scan())}
+}
+
+// failedRow is the row of a statement that was never sent.
+type failedRow struct{ err error }
+
+func (r failedRow) Scan(...any) error { return r.err }
+
+// failedRowType returns the type of pgxpool's own failed row, the only mark by
+// which one can be told from a row that waits to be read.
+func failedRowType(config *pgxpool.Config) (reflect.Type, error) {
+	config = config.Copy()
+	config.MinConns, config.MinIdleConns = 0, 0 // connects nowhere
+	config.ConnConfig.Tracer = nil
+	closed, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, err
 	}
-	if err := r.Rows.Scan(dest...); err != nil {
-		return err
-	}
-	r.Close()
-	return r.Err()
+	closed.Close()
+	return reflect.TypeOf(closed.QueryRow(context.Background(), "")), nil
 }
 
 // Begin is [pgxpool.Pool.Begin].

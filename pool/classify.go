@@ -10,10 +10,10 @@ import (
 type Verdict int
 
 const (
-	// Unrelated: the error says nothing about the credential, such as a
-	// network failure or a server without free connections.
+	// Unrelated means that the error says nothing about the credential, such
+	// as a network failure or a server without free connections.
 	Unrelated Verdict = iota
-	// Rejected: the database does not accept the credential.
+	// Rejected means that the database does not accept the credential.
 	Rejected
 )
 
@@ -21,6 +21,7 @@ const (
 const (
 	invalidPassword      = "28P01" // wrong password, unknown or expired role
 	invalidAuthorization = "28000" // role may not log in, or no pg_hba line for it
+	unknownDatabase      = "3D000"
 	insufficientRights   = "42501" // at a login: no right to connect to the database
 )
 

@@ -13,6 +13,7 @@
 // leaves when it comes back.
 //
 // The way through the code: options.go, pgx.go (ManagedPool), sql.go
-// (ManagedDB), pglogin.go (what happens at a login), keeper.go (who decides
-// which connection may be lent), exchange.go (how old ones leave).
+// (ManagedDB), pglogin.go and pghosts.go (what happens at a login and after a
+// rejected one), keeper.go (who decides which connection may be lent),
+// rollover.go and exchange.go (when and how old ones leave).
 package pool

@@ -2,17 +2,17 @@ package pool
 
 import (
 	"context"
-	"sync"
+	"errors"
 	"time"
 )
 
 // An exchanger is a pool's own way to exchange idle connections.
 type exchanger interface {
-	// takeIdle takes the idle connections out, at most all.
+	// takeIdle takes the idle connections out, at most all. It makes none.
 	takeIdle(ctx context.Context) []idleConn
 	// fill acquires a connection and releases it. While all idle ones are
 	// taken, that makes a new one.
-	fill(ctx context.Context)
+	fill(ctx context.Context) error
 }
 
 // An idleConn is a connection that an exchange has taken. Either giveBack or
@@ -25,26 +25,72 @@ type idleConn interface {
 }
 
 // exchangeKey marks the context of an exchange's own acquires, which must see
-// connections as they are. Its value is told when a login has begun.
+// connections as they are. Its value is told when a login has begun; it is a
+// nil channel where no login is wanted.
 type exchangeKey struct{}
 
-// longestGrip bounds how long an exchange keeps idle connections from callers.
-const longestGrip = 5 * time.Millisecond
+// ofExchange reports whether ctx comes from an exchange.
+func ofExchange(ctx context.Context) bool { return ctx.Value(exchangeKey{}) != nil }
+
+const (
+	// longestGrip bounds how long an exchange keeps idle connections from
+	// callers.
+	longestGrip = 5 * time.Millisecond
+
+	// longestQueue bounds how long an exchange waits for the login of a new
+	// connection to begin. Where callers are waiting for connections they make
+	// the new ones, and the exchange's own never comes to it.
+	longestQueue = 100 * time.Millisecond
+)
 
 // exchange makes before it breaks: it takes the victims out, has new
 // connections made in their place while it holds back the other idle ones,
 // because pools make a connection only when none is idle, and closes the
 // victims last. Connections that must not be lent any more are all victims, and
-// n of those that are only stale. It returns how many it closed.
-func (k *keeper) exchange(ctx context.Context, n int) int {
-	begun := make(chan struct{}, n)
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, begun), k.opts.LoginTimeout)
+// n of those that are only stale. It returns how many it closed, and why a new
+// connection could not be made.
+func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
+	victims, rest, replace := k.choose(ctx, n)
+	for _, v := range victims {
+		v.leave()
+	}
+	fillings := make([]*filling, replace)
+	for i := range fillings {
+		fillings[i] = startFilling(ctx, k.exchanger)
+	}
+	grip, release := context.WithTimeout(ctx, longestGrip)
+	defer release()
+	for _, f := range fillings {
+		f.begins(grip)
+	}
+	for _, c := range rest {
+		c.giveBack()
+	}
+	if len(rest) > 0 {
+		k.touched = time.Now()
+	}
+	queue, leave := context.WithTimeout(ctx, longestQueue)
+	defer leave()
+	for _, f := range fillings {
+		if failed := f.ends(queue); failed != nil {
+			err = failed
+		}
+	}
+	for _, v := range victims {
+		v.close()
+	}
+	return len(victims), err
+}
 
-	var victims, rest []idleConn
+// choose takes the idle connections and says which of them are to leave and how
+// many of those are to be replaced. What of n it leaves is for callers to give
+// up.
+func (k *keeper) choose(ctx context.Context, n int) (victims, rest []idleConn, replace int) {
+	k.allowance.Store(0) // nothing is given up while they are being looked at
 	now := time.Now()
-	replace := 0
-	for _, c := range k.exchanger.takeIdle(ctx) {
+	for _, c := range k.exchanger.takeIdle(context.WithValue(ctx, exchangeKey{}, (chan struct{})(nil))) {
 		l := c.login()
 		switch {
 		case l == nil:
@@ -56,49 +102,60 @@ func (k *keeper) exchange(ctx context.Context, n int) int {
 			replace++
 		default:
 			l.touched.Store(true)
-			l.passing.Store(true)
 			rest = append(rest, c)
 		}
 	}
-	for _, v := range victims {
-		v.leave()
-	}
-	var made sync.WaitGroup
-	returned := make(chan struct{}, replace)
-	for range replace {
-		made.Go(func() {
-			k.exchanger.fill(ctx)
-			returned <- struct{}{}
-		})
-	}
-	waitBegun(begun, returned, replace)
-	for _, c := range rest {
-		c.giveBack()
-	}
-	made.Wait()
-	for _, v := range victims {
-		v.close()
-	}
-	return len(victims)
+	k.allowance.Store(int32(n - replace))
+	return victims, rest, replace
 }
 
-// waitBegun returns when n logins are on their way or have ended. Where callers
-// were waiting for a connection they make the new ones, and no login of the
-// exchange begins, so it does not wait for long.
-func waitBegun(begun, returned <-chan struct{}, n int) {
-	if n == 0 {
+// A filling is one new connection that an exchange has made.
+type filling struct {
+	begun  chan struct{}
+	result chan error
+	cancel context.CancelFunc
+
+	hasBegun, hasEnded bool
+	err                error
+}
+
+func startFilling(ctx context.Context, x exchanger) *filling {
+	f := &filling{begun: make(chan struct{}, 1), result: make(chan error, 1)}
+	ctx, f.cancel = context.WithCancel(context.WithValue(ctx, exchangeKey{}, f.begun))
+	go func() { f.result <- x.fill(ctx) }() // ends waits for it
+	return f
+}
+
+// begins waits until the login has begun or has ended, or until limit ends.
+func (f *filling) begins(limit context.Context) {
+	if f.hasBegun || f.hasEnded {
 		return
 	}
-	grip := time.NewTimer(longestGrip)
-	defer grip.Stop()
-	for range n {
-		select {
-		case <-begun:
-		case <-returned:
-		case <-grip.C:
-			return
-		}
+	select {
+	case <-f.begun:
+		f.hasBegun = true
+	case f.err = <-f.result:
+		f.hasEnded = true
+	case <-limit.Done():
 	}
+}
+
+// ends waits for the end of a login that begins within limit, and has the
+// others given up. It returns why a login failed.
+func (f *filling) ends(limit context.Context) error {
+	defer f.cancel()
+	f.begins(limit)
+	switch {
+	case f.hasEnded:
+		return f.err
+	case f.hasBegun:
+		return <-f.result
+	}
+	f.cancel()
+	if err := <-f.result; !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // signalBegun tells an exchange, if ctx comes from one, that a login begins.

@@ -30,7 +30,10 @@ type keeper struct {
 	mu       sync.Mutex // guards what follows; never held over I/O
 	sessions map[*Login]struct{}
 	changed  chan struct{} // closed and replaced at every change
+	deadline time.Time     // the earliest that the next survey is planned for
 	counts   counts
+
+	touched time.Time // when an exchange last gave idle connections back; run's own
 
 	wake   chan struct{}
 	ctx    context.Context
@@ -39,13 +42,6 @@ type keeper struct {
 }
 
 type counts struct{ logins, rejected, retired uint64 }
-
-// During a rollover connections are exchanged in a rhythm. The beat slows down
-// while those that are left are lent and the pool has to wait for them.
-const (
-	beat        = 20 * time.Millisecond
-	slowestBeat = 5 * time.Second
-)
 
 func newKeeper(r *refresh.Refresher, o Options) *keeper {
 	k := &keeper{
@@ -72,9 +68,11 @@ func (k *keeper) keep(x exchanger) {
 	go k.run()
 }
 
-// stop ends the goroutine and waits for it.
+// stop ends the goroutine and waits for it. Stopping twice is harmless.
 func (k *keeper) stop() {
+	k.mu.Lock() // so that whoever holds it knows whether the pool is open
 	k.cancel()
+	k.mu.Unlock()
 	<-k.done
 	k.attachment.Detach()
 }
@@ -93,77 +91,16 @@ func (c consumer) Changed() {
 	k.poke()
 }
 
-// run sleeps until a generation changes or a deadline comes, and then beats
-// until no connection is left that should not be.
-func (k *keeper) run() {
-	defer close(k.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	interval, before := beat, 0
-	for {
-		stale, deadline := k.survey()
-		if stale == 0 {
-			interval = time.Minute // no longer, as the wall clock may jump
-		} else if closed := k.exchange(k.ctx, k.grant()); closed > 0 || stale != before {
-			interval = beat
-		} else { // all are lent, and none has come back
-			interval = min(2*interval, slowestBeat)
-		}
-		before = stale
-		timer.Reset(min(interval, max(time.Until(deadline), 0)))
-		select {
-		case <-k.ctx.Done():
-			return
-		case <-k.wake: // a generation has changed
-			before = 0
-		case <-timer.C:
-		}
-	}
-}
-
-// survey counts the connections that should be exchanged and finds the next
-// deadline of the others. It raises or lowers the attention accordingly.
-func (k *keeper) survey() (stale int, deadline time.Time) {
-	now := time.Now()
-	deadline = now.Add(time.Hour)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for l := range k.sessions {
-		if !l.hold.Current() || l.hold.Over(now) {
-			stale++
-		} else if d := l.hold.Deadline(); !d.IsZero() && d.Before(deadline) {
-			deadline = d
-		}
-	}
-	k.attention.Store(stale > 0)
-	return stale, deadline
-}
-
-// grant says how many connections may be exchanged in this beat: what Pace
-// leaves beside the logins that are under way.
-func (k *keeper) grant() int {
-	k.mu.Lock()
-	n := k.opts.Pace
-	for l := range k.sessions {
-		if !l.open.Load() {
-			n--
-		}
-	}
-	k.mu.Unlock()
-	n = max(n, 0)
-	k.allowance.Store(int32(n))
-	return n
-}
-
 // lend decides whether a connection may be lent. A stale one that is still
-// good is given up only within the pace.
+// good is given up only within the pace, and not when it is lent for the first
+// time: it may have been made for the very caller who asks.
 func (k *keeper) lend(l *Login) bool {
 	switch {
 	case l == nil:
 		return true
-	case l.hold.Over(time.Now()):
+	case l.over():
 		return false
-	case l.hold.Current():
+	case l.hold.Current() || !l.lent.Swap(true):
 		return true
 	}
 	return k.allowance.Add(-1) < 0
@@ -175,8 +112,12 @@ func (k *keeper) begin(h *refresh.Hold) *Login {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sessions[l] = struct{}{}
-	if !h.Current() { // the switch came in between: it belongs to the old one
+	switch d := h.Deadline(); {
+	case !h.Current(): // the switch came in between: it belongs to the old one
 		k.attention.Store(true)
+		k.poke()
+	case !d.IsZero() && d.Before(k.deadline):
+		k.deadline = d
 		k.poke()
 	}
 	return l
@@ -201,11 +142,45 @@ func (k *keeper) hold(ctx context.Context) (*refresh.Hold, error) {
 	return k.attachment.Hold(ctx)
 }
 
-// newer waits for a generation after the given one.
-func (k *keeper) newer(ctx context.Context, generation uint64) error {
+// another waits after a rejected login until one with better prospects can be
+// made: with a later generation, or with the same one if the database accepts
+// it after all. Whoever waits here is the one who finds that out, off the pool
+// and within the login budget, because all of a pool's connections may be
+// waiting here.
+func (k *keeper) another(ctx context.Context, generation uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
-	return k.attachment.Newer(ctx, generation)
+	for {
+		h, err := k.attachment.Hold(ctx)
+		if err != nil {
+			return err
+		}
+		if h.Generation() != generation {
+			h.Release()
+			return nil
+		}
+		err = k.verifier(ctx, h.Snapshot())
+		rejected := err != nil && k.classify(err) == Rejected
+		if rejected {
+			k.rejected(h)
+		} else if err == nil {
+			h.Accepted()
+		}
+		h.Release()
+		if !rejected {
+			return err
+		}
+	}
+}
+
+// rejected notes that the database rejected a login under h.
+func (k *keeper) rejected(h *refresh.Hold) {
+	k.mu.Lock()
+	k.counts.rejected++
+	k.mu.Unlock()
+	s := h.Snapshot()
+	k.opts.Logger.Warn("rekey: login rejected", "user", s.Username, "version", s.Version, "generation", s.Generation)
+	h.Rejected()
 }
 
 // drained blocks until another version is current and no socket that logged in

@@ -2,9 +2,9 @@ package pool
 
 import (
 	"database/sql/driver"
-	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/source"
@@ -19,8 +19,10 @@ type Login struct {
 	snapshot refresh.Snapshot
 	conn     driver.Conn // of database/sql, once logged in
 	open     atomic.Bool // logged in
+	lent     atomic.Bool // during a rollover
 	touched  atomic.Bool // its idle time has been reset by an exchange
-	passing  atomic.Bool // it is released by an exchange, not by a user
+	passing  atomic.Bool // it is released by an exchange, not by a user: for AfterRelease
+	untraced atomic.Bool // the same for the tracer
 	closing  sync.Once
 }
 
@@ -39,13 +41,7 @@ func (l *Login) Opened() {
 
 // Rejected says that the database has rejected the login's credential. The
 // source is asked for another.
-func (l *Login) Rejected() {
-	l.k.mu.Lock()
-	l.k.counts.rejected++
-	l.k.mu.Unlock()
-	l.k.opts.Logger.Warn("rekey: login rejected", "user", l.snapshot.Username, "version", l.snapshot.Version, "generation", l.snapshot.Generation)
-	l.hold.Rejected()
-}
+func (l *Login) Rejected() { l.k.rejected(l.hold) }
 
 // Closed says that the session's socket is closed, or was never opened. Only
 // the first call counts.
@@ -61,14 +57,12 @@ func (l *Login) Check() error {
 	return driver.ErrBadConn
 }
 
-// A socket tells when it is closed.
-type socket struct {
-	net.Conn
-	closed func()
-}
-
-func (s *socket) Close() error {
-	err := s.Conn.Close()
-	s.closed()
-	return err
+// over reports whether the session must not be lent any more. The clocks are
+// asked only if the credential ends.
+func (l *Login) over() bool {
+	var now time.Time
+	if !l.hold.Deadline().IsZero() {
+		now = time.Now()
+	}
+	return l.hold.Over(now)
 }

@@ -18,7 +18,15 @@ import (
 	"github.com/rekey-go/rekey/source/sourcetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Suite{Runner: m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
+
+// A suite closes the servers that its tests and examples have shared.
+type suite struct{ *testing.M }
+
+func (s suite) Run() int {
+	code := pgtest.Suite{Runner: s.M}.Run()
+	return max(code, closeExampleServer())
+}
 
 // A bench is a database with one user, a scripted store that knows its
 // password, and a refresher over it.

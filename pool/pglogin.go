@@ -2,8 +2,7 @@ package pool
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"crypto/tls"
 	"net"
 	"strings"
 	"sync"
@@ -25,44 +24,17 @@ import (
 //   - OnPgError sees a rejection, whoever is still waiting.
 //
 // A rejected login is repeated inside the same connect, so that not even a
-// caller of the raw pool sees it: pgconn goes through a list of hosts, and a
-// second login stands at the end of that list.
+// caller of the raw pool sees it: see [pgHosts].
 type pgLogin struct {
 	k     *keeper
 	user  pgconn.Config // the hooks that were there before
 	claim func(context.Context) (*Login, error)
-	hosts []pgHost // pgconn's list without the second logins; nil where there are none
+	hosts *pgHosts // nil: a rejection is up to the caller
 
-	mu       sync.Mutex
-	attempts int
-	current  *Login
-	address  [2]string // network and address dialed last
-	config   *pgconn.Config
-	rejected *rejection
-	done     atomic.Bool // logged in; from here on the hooks pass everything through
+	mu      sync.Mutex
+	current *pgSocket   // whose login is on its way
+	done    atomic.Bool // logged in; from here on the hooks pass everything through
 }
-
-type pgHost struct {
-	name      string
-	addresses []string
-}
-
-// A rejection is what the database said to the first login.
-type rejection struct {
-	login *Login
-	host  int // which entry of the list it was
-	err   *pgconn.PgError
-	code  string // err.Code as it was received
-}
-
-// secondLogin is the name under which the second login of a host is on
-// pgconn's list. It is no address and is never dialed.
-const secondLogin = "second login"
-
-var (
-	errNotRejected = errors.New("not needed, no login was rejected")
-	errStopped     = errors.New("not tried after a rejected login")
-)
 
 // sessionKey is where a connection's Login is in its custom data.
 const sessionKey = "github.com/rekey-go/rekey/pool"
@@ -85,62 +57,38 @@ func (k *keeper) install(cc *pgx.ConnConfig, again bool, claim func(context.Cont
 	cc.AfterNetConnect = p.afterNetConnect
 	cc.AfterConnect = p.afterConnect
 	cc.OnPgError = p.onPgError
-	if !again {
-		return
+	if again {
+		cc.LookupFunc = p.lookup
+		p.hosts = withSecondLogins(&cc.Config)
 	}
-	cc.LookupFunc = p.lookup
-	p.hosts = append(p.hosts, pgHost{name: cc.Host})
-	second := []*pgconn.FallbackConfig{{Host: secondLogin + " 0", Port: cc.Port, TLSConfig: cc.TLSConfig}}
-	for i, f := range cc.Fallbacks {
-		p.hosts = append(p.hosts, pgHost{name: f.Host})
-		second = append(second, &pgconn.FallbackConfig{Host: fmt.Sprintf("%s %d", secondLogin, i+1), Port: f.Port, TLSConfig: f.TLSConfig})
-	}
-	cc.Fallbacks = append(cc.Fallbacks[:len(cc.Fallbacks):len(cc.Fallbacks)], second...)
 }
 
-// lookup resolves each host once, so that attempts can be told apart by their
-// place on the list.
 func (p *pgLogin) lookup(ctx context.Context, host string) ([]string, error) {
-	if strings.HasPrefix(host, secondLogin) {
+	second := strings.HasPrefix(host, secondLogin)
+	switch {
+	case p.done.Load() && second:
+		return nil, nil
+	case p.done.Load():
+		return p.user.LookupFunc(ctx, host)
+	case second:
 		return []string{host}, nil
 	}
-	for i := range p.hosts {
-		if h := &p.hosts[i]; h.name == host && h.addresses != nil {
-			return h.addresses, nil
-		}
-	}
-	addresses, err := p.user.LookupFunc(ctx, host)
-	for i := range p.hosts {
-		if p.hosts[i].name == host {
-			p.hosts[i].addresses = addresses
-		}
-	}
-	return addresses, err
-}
-
-// hostOf returns the entry of the list that the n-th attempt belongs to. A
-// unix socket is one address without a look-up.
-func (p *pgLogin) hostOf(n int) int {
-	for i, h := range p.hosts {
-		size := len(h.addresses)
-		if strings.HasPrefix(h.name, "/") || strings.HasPrefix(h.name, "@") {
-			size = 1
-		}
-		if n < size {
-			return i
-		}
-		n -= size
-	}
-	return -1
+	return p.hosts.lookup(ctx, host, p.user.LookupFunc)
 }
 
 func (p *pgLogin) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if p.done.Load() { // to cancel a statement
-		return p.user.DialFunc(ctx, network, address)
+	if p.done.Load() { // to cancel a statement, or by a user with this configuration
+		conn, err := p.user.DialFunc(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &pgSocket{Conn: conn}, nil
 	}
-	network, address, err := p.route(ctx, network, address)
-	if err != nil {
-		return nil, err
+	if p.hosts != nil {
+		var err error
+		if network, address, err = p.hosts.route(ctx, p.k, network, address); err != nil {
+			return nil, err
+		}
 	}
 	l, err := p.claim(ctx)
 	if err != nil {
@@ -151,10 +99,7 @@ func (p *pgLogin) dial(ctx context.Context, network, address string) (net.Conn, 
 		p.ended(l)
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.current, p.address = l, [2]string{network, address}
-	return &socket{Conn: conn, closed: func() { p.wipe(); p.ended(l) }}, nil
+	return &pgSocket{Conn: conn, login: l, network: network, address: address, closed: func() { p.ended(l) }}, nil
 }
 
 // ended ends the login of a socket. Without second logins all attempts share
@@ -165,83 +110,61 @@ func (p *pgLogin) ended(l *Login) {
 	}
 }
 
-// route says where to dial: for the second login where the first was rejected,
-// once there is another credential to log in with.
-func (p *pgLogin) route(ctx context.Context, network, address string) (string, string, error) {
-	p.mu.Lock()
-	p.attempts++
-	r := p.rejected
-	last := p.address
-	p.mu.Unlock()
-	if r != nil {
-		r.err.Code = r.code
-	}
-	host, second := strings.CutPrefix(address, secondLogin+" ")
-	switch {
-	case !second && r != nil && r.code == invalidPassword:
-		return "", "", errStopped // as pgconn would have without us
-	case !second:
-		return network, address, nil
-	case r == nil || !strings.HasPrefix(host, fmt.Sprintf("%d:", r.host)):
-		return "", "", errNotRejected
-	}
-	if r.code != invalidPassword {
-		r.login.Rejected() // now that no other entry of the list has worked
-	}
-	if err := p.k.newer(ctx, r.login.snapshot.Generation); err != nil {
-		return "", "", err
-	}
-	return last[0], last[1], nil
-}
-
 func (p *pgLogin) afterNetConnect(ctx context.Context, config *pgconn.Config, conn net.Conn) (net.Conn, error) {
-	c := p.k.refresher.Current().Credential // where a user connects with the configuration of an open connection
-	if !p.done.Load() {
+	c := p.k.refresher.Current().Credential
+	s := socketOf(conn)
+	if s == nil {
+		s = new(pgSocket) // dialed by a user with this configuration
+	}
+	s.config = config
+	_, s.tls = conn.(*tls.Conn)
+	if s.login != nil {
+		c = s.login.Credential()
 		p.mu.Lock()
-		c = p.current.Credential()
-		p.config = config
+		p.current = s
 		p.mu.Unlock()
 	}
 	if c.Username != "" {
 		config.User = c.Username
 	}
 	config.Password = c.Password.Reveal()
-	if p.user.AfterNetConnect == nil {
+	switch {
+	case p.user.AfterNetConnect == nil:
 		return conn, nil
+	case s.tls || s.Conn == nil:
+		wrapped, err := p.user.AfterNetConnect(ctx, config, conn)
+		if err != nil && wrapped == nil {
+			wrapped = conn // pgconn closes what it gets
+		}
+		return wrapped, err
 	}
-	wrapped, err := p.user.AfterNetConnect(ctx, config, conn)
-	if err != nil && wrapped == nil {
-		wrapped = conn // pgconn closes what it gets
+	// The user gets to see the connection that was dialed.
+	wrapped, err := p.user.AfterNetConnect(ctx, config, s.Conn)
+	if wrapped != nil {
+		s.Conn = wrapped
 	}
-	return wrapped, err
+	return s, err
 }
 
 func (p *pgLogin) afterConnect(ctx context.Context, pc *pgconn.PgConn) error {
+	s := socketOf(pc.Conn())
 	if !p.done.Load() {
-		p.wipe()
 		p.mu.Lock()
-		l := p.current
+		s = p.current
 		p.mu.Unlock()
-		pc.CustomData()[sessionKey] = l
+		pc.CustomData()[sessionKey] = s.login
 		p.done.Store(true)
 		if p.hosts != nil {
-			l.Opened()
+			s.login.Opened()
 		}
+	}
+	if s != nil {
+		s.wipe()
 	}
 	if p.user.AfterConnect == nil {
 		return nil
 	}
 	return p.user.AfterConnect(ctx, pc)
-}
-
-// wipe takes the password out of the configuration, where errors and
-// conn.Config would carry it on.
-func (p *pgLogin) wipe() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.config != nil && !p.done.Load() {
-		p.config.Password = ""
-	}
 }
 
 func (p *pgLogin) onPgError(pc *pgconn.PgConn, e *pgconn.PgError) bool {
@@ -253,18 +176,46 @@ func (p *pgLogin) onPgError(pc *pgconn.PgConn, e *pgconn.PgError) bool {
 		return keep
 	}
 	p.mu.Lock()
-	l, first := p.current, p.rejected == nil
-	if first {
-		p.rejected = &rejection{login: l, host: p.hostOf(p.attempts - 1), err: e, code: e.Code}
-	}
+	s := p.current
 	p.mu.Unlock()
-	if !first || e.Code == invalidPassword {
-		l.Rejected()
-	}
-	if first && e.Code == invalidPassword {
-		// pgconn gives up its list at this code, so it gets to see the other
-		// one until it comes to the next entry.
-		e.Code = invalidAuthorization
-	}
+	p.hosts.rejected(s, e)
 	return false
+}
+
+// A pgSocket is the socket of one login, below TLS.
+type pgSocket struct {
+	net.Conn
+	login            *Login // nil: one that is not the pool's
+	network, address string
+	tls              bool
+	config           *pgconn.Config // holds the password while the login is on its way
+	closed           func()
+}
+
+// socketOf finds the socket under a connection, if nobody has wrapped it.
+func socketOf(conn net.Conn) *pgSocket {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	s, _ := conn.(*pgSocket)
+	return s
+}
+
+// wipe takes the password out of the configuration, where errors and
+// conn.Config would carry it on.
+func (s *pgSocket) wipe() {
+	if s.config != nil {
+		s.config.Password = ""
+		s.config = nil
+	}
+}
+
+// Close ends the login too.
+func (s *pgSocket) Close() error {
+	err := s.Conn.Close()
+	s.wipe()
+	if s.closed != nil {
+		s.closed()
+	}
+	return err
 }

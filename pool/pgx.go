@@ -1,10 +1,11 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,10 +22,10 @@ import (
 type ManagedPool struct {
 	*pgxpool.Pool
 
-	keeper *keeper
-	config *pgxpool.Config    // as the user gave it
-	owned  *refresh.Refresher // by Open
-	close  sync.Once
+	keeper    *keeper
+	config    *pgxpool.Config    // as the user gave it
+	failedRow reflect.Type       // of pgxpool
+	owned     *refresh.Refresher // by Open
 }
 
 // Open makes a pool for the server of connString, logging in with the
@@ -35,13 +36,16 @@ type ManagedPool struct {
 func Open(ctx context.Context, connString string, src source.Source, opts *Options) (*ManagedPool, error) {
 	config, err := pgxpool.ParseConfig(connString)
 	if err != nil {
-		return nil, fmt.Errorf("pool: %w", err)
+		return nil, parseError(err)
 	}
-	var ro *refresh.Options
+	var ro refresh.Options
 	if opts != nil {
-		ro = opts.Refresh
+		if opts.Refresh != nil {
+			ro = *opts.Refresh
+		}
+		ro.Logger = cmp.Or(ro.Logger, opts.Logger)
 	}
-	r, err := refresh.New(ctx, src, ro)
+	r, err := refresh.New(ctx, src, &ro)
 	if err != nil {
 		return nil, err
 	}
@@ -84,13 +88,15 @@ func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts
 		k.cancel()
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, p.hooked())
+	var err error
+	if p.failedRow, err = failedRowType(config); err == nil {
+		p.Pool, err = pgxpool.NewWithConfig(ctx, p.hooked())
+	}
 	if err != nil {
 		k.attachment.Detach()
 		k.cancel()
 		return nil, err
 	}
-	p.Pool = pool
 	k.keep(p)
 	return p, nil
 }
@@ -100,8 +106,10 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 	k, config := p.keeper, p.config
 	hooked := config.Copy()
 	hooked.ConnConfig.Password = ""
+	hooked.ConnConfig.Tracer = poolTracer(config.ConnConfig.Tracer)
 
 	hooked.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		cc.Tracer = config.ConnConfig.Tracer
 		if name := k.refresher.Current().Username; name != "" {
 			cc.User = name
 		}
@@ -123,8 +131,8 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 	}
 	hooked.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		if k.attention.Load() {
-			if ctx.Value(exchangeKey{}) != nil {
-				return true, nil // the exchange looks for itself
+			if ofExchange(ctx) {
+				return true, nil // it looks for itself
 			}
 			if !k.lend(sessionOf(conn)) {
 				return false, nil
@@ -155,7 +163,11 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 		if params.IdleDuration < longIdle && !k.attention.Load() {
 			return shouldPing(ctx, params)
 		}
-		return k.look(ctx, sessionOf(params.Conn)) || shouldPing(ctx, params)
+		if ofExchange(ctx) {
+			return false
+		}
+		ping := shouldPing(ctx, params)
+		return k.look(sessionOf(params.Conn)) || ping
 	}
 	return hooked
 }
@@ -165,17 +177,18 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 const longIdle = 100 * time.Millisecond
 
 // look examines a connection that has been idle for long, or any during a
-// rollover, and reports whether it must be pinged in any case.
-func (k *keeper) look(ctx context.Context, l *Login) (ping bool) {
-	if l == nil || ctx.Value(exchangeKey{}) != nil {
+// rollover, and reports whether it must be pinged in any case: pools count its
+// idle time from when an exchange gave it back.
+func (k *keeper) look(l *Login) (ping bool) {
+	if l == nil {
 		return false
 	}
-	if l.hold.Over(time.Now()) {
+	if l.over() {
 		k.attention.Store(true) // PrepareConn comes next and turns it away
 		k.poke()
 		return false
 	}
-	return l.touched.Swap(false)
+	return l.touched.Load() && l.touched.Swap(false)
 }
 
 // claim is the login of a pooled connection.
@@ -201,35 +214,31 @@ func (p *ManagedPool) Drained(ctx context.Context, version string) error {
 // Close closes the pool like [pgxpool.Pool.Close], waiting for lent
 // connections without a limit. A refresher made by [Open] is closed with it.
 func (p *ManagedPool) Close() {
-	p.close.Do(func() {
-		p.keeper.stop()
-		p.Pool.Close()
-		if p.owned != nil {
-			p.owned.Close()
-		}
-	})
+	p.keeper.stop()
+	p.Pool.Close()
+	if p.owned != nil {
+		p.owned.Close()
+	}
 }
 
 // Shutdown is [ManagedPool.Close] bounded by ctx. Its error says how many
 // connections were still lent and which leases could not be revoked. The pool
 // goes on closing by itself as the lent connections come back.
 func (p *ManagedPool) Shutdown(ctx context.Context) error {
+	p.keeper.stop()
+	closed := make(chan struct{})
+	go func() { // ends when the last lent connection is back
+		p.Pool.Close()
+		close(closed)
+	}()
 	var err error
-	p.close.Do(func() {
-		p.keeper.stop()
-		closed := make(chan struct{})
-		go func() { // ends when the last lent connection is back
-			p.Pool.Close()
-			close(closed)
-		}()
-		select {
-		case <-closed:
-		case <-ctx.Done():
-			err = fmt.Errorf("pool: %d connections are still lent: %w", p.Stat().AcquiredConns(), ctx.Err())
-		}
-		if p.owned != nil {
-			err = errors.Join(err, p.owned.Shutdown(ctx))
-		}
-	})
+	select {
+	case <-closed:
+	case <-ctx.Done():
+		err = fmt.Errorf("pool: %d connections are still lent: %w", p.Stat().AcquiredConns(), ctx.Err())
+	}
+	if p.owned != nil {
+		err = errors.Join(err, p.owned.Shutdown(ctx))
+	}
 	return err
 }

@@ -17,26 +17,33 @@ type pgxIdle struct {
 
 func (p *ManagedPool) takeIdle(ctx context.Context) []idleConn {
 	var all []idleConn
-	for _, c := range p.Pool.AcquireAllIdle(ctx) {
+	for _, c := range p.AcquireAllIdle(ctx) {
 		all = append(all, &pgxIdle{p, c, c.Conn()})
 	}
 	return all
 }
 
-func (p *ManagedPool) fill(ctx context.Context) {
+func (p *ManagedPool) fill(ctx context.Context) error {
 	c, err := p.Pool.Acquire(ctx)
 	if err != nil {
-		return // the next caller that needs a connection sees why
+		return err // the next caller that needs a connection sees it too
 	}
-	if l := sessionOf(c.Conn()); l != nil {
-		l.passing.Store(true)
-	}
-	c.Release()
+	pass(c)
+	return nil
 }
 
 func (c *pgxIdle) login() *Login { return sessionOf(c.conn) }
-func (c *pgxIdle) giveBack()     { c.pooled.Release() }
+func (c *pgxIdle) giveBack()     { pass(c.pooled) }
 func (c *pgxIdle) leave()        { c.pooled.Hijack() }
+
+// pass releases a connection without the hooks that are for users.
+func pass(c *pgxpool.Conn) {
+	if l := sessionOf(c.Conn()); l != nil {
+		l.passing.Store(true)
+		l.untraced.Store(true)
+	}
+	c.Release()
+}
 
 // close closes a connection that has left the pool, as the pool would.
 func (c *pgxIdle) close() {

@@ -42,6 +42,9 @@ func (d *PostgresDialer) Classify(err error) Verdict { return ClassifyPostgres(e
 func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error) {
 	opts := []stdlib.OptionOpenDB{
 		stdlib.OptionResetSession(func(ctx context.Context, conn *pgx.Conn) error {
+			if ofExchange(ctx) {
+				return nil // it looks for itself
+			}
 			if err := l.Check(); err != nil {
 				return err
 			}
@@ -65,16 +68,10 @@ func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error
 	}
 	cc, err := d.configFor(ctx, l.snapshot)
 	if err != nil {
-		l.Closed()
 		return nil, err
 	}
 	l.k.install(cc, false, func(context.Context) (*Login, error) { return l, nil })
-	conn, err := stdlib.GetConnector(*cc, opts...).Connect(ctx)
-	if err != nil {
-		l.Closed()
-		return nil, err
-	}
-	return conn, nil
+	return stdlib.GetConnector(*cc, opts...).Connect(ctx)
 }
 
 // configFor returns a copy of the configuration as the user's hook wants it.
@@ -92,15 +89,17 @@ func (d *PostgresDialer) configFor(ctx context.Context, s refresh.Snapshot) (*pg
 }
 
 func (d *PostgresDialer) shouldPing(ctx context.Context, l *Login, params stdlib.ShouldPingParams) bool {
-	switch {
-	case ctx.Value(exchangeKey{}) != nil:
+	if ofExchange(ctx) {
 		return false
-	case (params.IdleDuration >= longIdle || l.k.attention.Load()) && l.k.look(ctx, l):
-		return true
-	case d.ShouldPing != nil:
-		return d.ShouldPing(ctx, params)
 	}
-	return params.IdleDuration > time.Second
+	ping := params.IdleDuration > time.Second
+	if d.ShouldPing != nil {
+		ping = d.ShouldPing(ctx, params)
+	}
+	if params.IdleDuration < longIdle && !l.k.attention.Load() {
+		return ping
+	}
+	return l.k.look(l) || ping
 }
 
 // Verify implements [Dialer].

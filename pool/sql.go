@@ -16,8 +16,8 @@ import (
 type Dialer interface {
 	// Dial logs in once with the credential of l. The driver's connection must
 	// call l.Check in ResetSession (and in IsValid, if it has one) and
-	// l.Closed when its socket is closed; Dial calls l.Closed itself when it
-	// fails. It need not look at rejections: Classify does.
+	// l.Closed when its socket is closed. When Dial fails, its caller does the
+	// rest, which Classify decides.
 	Dial(ctx context.Context, l *Login) (driver.Conn, error)
 
 	// Verify logs in once with the credential of s, proves that it is fit and
@@ -40,7 +40,6 @@ type ManagedDB struct {
 
 	keeper *keeper
 	dials  *sync.WaitGroup
-	close  sync.Once
 }
 
 // OpenDB makes a DB whose connections are made by dialer with r's credential.
@@ -83,12 +82,9 @@ func (db *ManagedDB) Drained(ctx context.Context, version string) error {
 // Close closes the DB like [sql.DB.Close]: idle connections now, lent ones as
 // they come back.
 func (db *ManagedDB) Close() error {
-	var err error
-	db.close.Do(func() {
-		db.keeper.stop()
-		err = db.DB.Close()
-		db.dials.Wait()
-	})
+	db.keeper.stop()
+	err := db.DB.Close()
+	db.dials.Wait()
 	return err
 }
 
@@ -114,6 +110,9 @@ type connector struct {
 
 func (c *connector) Driver() driver.Driver { return c.dialer.Driver() }
 
+// errNoneIdle ends an exchange's search for idle connections.
+var errNoneIdle = errors.New("pool: no connection is idle")
+
 type dialed struct {
 	conn driver.Conn
 	err  error
@@ -125,9 +124,12 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if begun, ok := ctx.Value(exchangeKey{}).(chan struct{}); ok && begun == nil {
+		return nil, errNoneIdle
+	}
 	result := make(chan dialed)
-	c.dials.Go(func() {
-		// Ends with the pool or by the time-outs of hold, newer and Dial.
+	ok := c.start(func() {
+		// Ends with the pool or by the time-outs of hold, another and Dial.
 		dialCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()
 		defer context.AfterFunc(c.k.ctx, cancel)()
@@ -140,12 +142,26 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 			}
 		}
 	})
+	if !ok {
+		return nil, refresh.ErrClosed
+	}
 	select {
 	case d := <-result:
 		return d.conn, d.err
 	case <-ctx.Done():
 		return nil, c.k.explain(ctx.Err())
 	}
+}
+
+// start runs a dial, unless the pool is closed, and has Close wait for it.
+func (c *connector) start(dial func()) bool {
+	c.k.mu.Lock()
+	defer c.k.mu.Unlock()
+	if c.k.ctx.Err() != nil {
+		return false
+	}
+	c.dials.Go(dial)
+	return true
 }
 
 func (c *connector) login(ctx context.Context) (driver.Conn, error) {
@@ -161,15 +177,16 @@ func (c *connector) login(ctx context.Context) (driver.Conn, error) {
 			l.Opened()
 			return conn, nil
 		}
-		if c.k.classify(err) != Rejected {
+		rejected := c.k.classify(err) == Rejected
+		if rejected {
+			l.Rejected() // before the next one may try the same credential
+		}
+		l.Closed()
+		if !rejected || n == mostLogins {
 			return nil, err
 		}
-		l.Rejected()
-		if n == mostLogins {
-			return nil, err
-		}
-		if newerErr := c.k.newer(ctx, l.snapshot.Generation); newerErr != nil {
-			return nil, fmt.Errorf("%w; %w", err, newerErr)
+		if anotherErr := c.k.another(ctx, l.snapshot.Generation); anotherErr != nil {
+			return nil, fmt.Errorf("%w; %w", err, anotherErr)
 		}
 	}
 }

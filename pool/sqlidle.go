@@ -23,7 +23,7 @@ func (db *ManagedDB) takeIdle(ctx context.Context) []idleConn {
 	for range stats.Idle {
 		conn, err := db.Conn(ctx)
 		if err != nil {
-			break // callers need them all
+			break // callers have taken the others
 		}
 		c := &sqlIdle{conn: conn, full: full}
 		_ = conn.Raw(func(driverConn any) error {
@@ -35,10 +35,12 @@ func (db *ManagedDB) takeIdle(ctx context.Context) []idleConn {
 	return all
 }
 
-func (db *ManagedDB) fill(ctx context.Context) {
-	if c, err := db.Conn(ctx); err == nil {
-		_ = c.Close()
+func (db *ManagedDB) fill(ctx context.Context) error {
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return err
 	}
+	return c.Close()
 }
 
 func (c *sqlIdle) login() *Login { return c.session }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -20,9 +21,23 @@ func verifyPgx(ctx context.Context, cc *pgx.ConnConfig, s refresh.Snapshot, opts
 	if s.Username != "" {
 		cc.User = s.Username
 	}
-	cc.Password = s.Password.Reveal()
+	cc.Password = ""
+	var config *pgconn.Config // what errors and conn.Config point at
+	hook := cc.AfterNetConnect
+	cc.AfterNetConnect = func(ctx context.Context, c *pgconn.Config, conn net.Conn) (net.Conn, error) {
+		if s.Username != "" {
+			c.User = s.Username
+		}
+		config, c.Password = c, s.Password.Reveal()
+		if hook == nil {
+			return conn, nil
+		}
+		return hook(ctx, c, conn)
+	}
 	conn, err := pgx.ConnectConfig(ctx, cc)
-	cc.Password = "" // the error and conn.Config point at it
+	if config != nil {
+		config.Password = ""
+	}
 	if err != nil {
 		return loginError(err, opts)
 	}
