@@ -1,8 +1,7 @@
-# What each goal needs is installed by it: Go tools through the module proxy at
-# the versions below, servers by the test helpers (see internal/pgserver).
+# What each goal needs is installed by it: Go tools through the module proxy,
+# servers by the test helpers (see internal/pgserver).
 
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOVULNCHECK   = go run golang.org/x/vuln/cmd/govulncheck@v1.2.0
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
@@ -13,19 +12,25 @@ FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
 
-.PHONY: all test test-root test-nested lint vuln bench bench-smoke fuzz
+.PHONY: all test test-root test-nested compiler lint vuln bench bench-smoke fuzz
 
 all: lint test
 
 ## test: everything, with the race detector, on real servers
 test: test-root test-nested
 
-test-root:
+test-root: compiler
 	go test -race -shuffle=on $(TESTFLAGS) ./...
 
-test-nested:
+test-nested: compiler
 	internal/containertest/setup.sh
 	for m in $(NESTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
+
+# The race detector needs a C compiler.
+compiler:
+	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "install a C compiler first: apt-get install gcc libc6-dev" >&2; exit 1; }; \
+		echo "installing gcc libc6-dev"; apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends gcc libc6-dev >/dev/null; }
 
 ## lint: golangci-lint and vet over all modules
 lint:

@@ -43,7 +43,7 @@ const (
 	longestQueue = 100 * time.Millisecond
 )
 
-// exchange makes before it breaks: it takes the victims out, has new
+// exchange makes before it breaks, where the pool has room: it takes the victims out, has new
 // connections made in their place while it holds back the other idle ones,
 // because pools make a connection only when none is idle, and closes the
 // victims last. Connections that must not be lent any more are all victims, and

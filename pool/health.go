@@ -22,7 +22,7 @@ type Health struct {
 
 	// Logins, LoginsRejected and Retired count since the start: logins that
 	// succeeded, logins that the database rejected, and connections closed
-	// because their generation had been replaced.
+	// after their generation had been replaced.
 	Logins         uint64 `json:"logins"`
 	LoginsRejected uint64 `json:"logins_rejected"`
 	Retired        uint64 `json:"retired"`
@@ -33,16 +33,24 @@ func (k *keeper) health() Health {
 	now := time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	usable := 0
 	for l := range k.sessions {
 		h.Connections[l.snapshot.Generation]++
-		if l.hold.Over(now) {
+		switch {
+		case l.hold.Over(now):
 			h.Overstaying++
+		case l.open.Load():
+			usable++
 		}
 	}
 	h.Logins, h.LoginsRejected, h.Retired = k.counts.logins, k.counts.rejected, k.counts.retired
-	if k.ctx.Err() != nil {
+	switch {
+	case k.ctx.Err() != nil:
 		h.State, h.Why = refresh.Closed, "the pool has been closed"
-	} else if h.State == refresh.Fresh && h.Overstaying > 0 {
+	case h.State == refresh.Expired && usable > 0:
+		h.State = refresh.Degraded
+		h.Why = fmt.Sprintf("no new login is possible: %s; %d open connections still serve", h.Why, usable)
+	case h.State == refresh.Fresh && h.Overstaying > 0:
 		h.Why = fmt.Sprintf("%d connections have outlived their credential and are still in use", h.Overstaying)
 	}
 	return h

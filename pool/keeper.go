@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -68,13 +69,19 @@ func (k *keeper) keep(x exchanger) {
 	go k.run()
 }
 
-// stop ends the goroutine and waits for it. Stopping twice is harmless.
-func (k *keeper) stop() {
+// stop ends the goroutine and waits for it until ctx ends. Stopping twice is
+// harmless.
+func (k *keeper) stop(ctx context.Context) error {
 	k.mu.Lock() // so that whoever holds it knows whether the pool is open
 	k.cancel()
 	k.mu.Unlock()
-	<-k.done
 	k.attachment.Detach()
+	select {
+	case <-k.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("pool: connections are still being closed: %w", ctx.Err())
+	}
 }
 
 // consumer keeps the refresher's callbacks out of the keeper's methods.

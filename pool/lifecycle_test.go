@@ -235,3 +235,15 @@ func TestF09RevocationThatHangsOrFailsIsReportedInTime(t *testing.T) {
 		b.store.FailRevoke(nil)
 	}
 }
+
+func TestG7ShutdownThatRunsOutOfTimeStillRevokes(t *testing.T) {
+	b := newBench(t)
+	b.store.TTL(time.Hour)
+	p := b.open(2, nil)
+	lent, err := p.Acquire(t.Context())
+	require.NoError(t, err)
+	defer lent.Release()
+	err = p.Shutdown(within(t, 2*time.Second))
+	require.ErrorContains(t, err, "1 connections are still lent")
+	require.Zero(t, b.store.Live(), "the lease is revoked all the same")
+}

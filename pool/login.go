@@ -21,8 +21,7 @@ type Login struct {
 	open     atomic.Bool // logged in
 	lent     atomic.Bool // during a rollover
 	touched  atomic.Bool // its idle time has been reset by an exchange
-	passing  atomic.Bool // it is released by an exchange, not by a user: for AfterRelease
-	untraced atomic.Bool // the same for the tracer
+	passing  atomic.Bool // it is released by an exchange, not by a user
 	closing  sync.Once
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Options adjust a [ManagedPool] or a [ManagedDB]. The zero value, or nil,
-// means the defaults.
+// means the defaults, and so do negative values.
 type Options struct {
 	// Refresh is for [Open], which makes a refresher of its own. [New] and
 	// [OpenDB] are given one and ignore it.
@@ -30,7 +30,9 @@ type Options struct {
 	LoginTimeout time.Duration
 
 	// Pace is how many connections of a replaced credential are exchanged at a
-	// time. Zero: 2.
+	// time. Zero: 2. During a rollover the server sees up to this many
+	// sessions more than the pool's size, and one more while a credential is
+	// verified: a role's CONNECTION LIMIT needs that room.
 	Pace int
 
 	// Classify tells which errors of the driver mean that the database
@@ -47,8 +49,8 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		d = *o
 	}
-	d.LoginTimeout = cmp.Or(d.LoginTimeout, 30*time.Second)
-	d.Pace = cmp.Or(d.Pace, 2)
+	d.LoginTimeout = cmp.Or(max(d.LoginTimeout, 0), 30*time.Second)
+	d.Pace = cmp.Or(max(d.Pace, 0), 2)
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}

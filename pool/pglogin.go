@@ -159,6 +159,9 @@ func (p *pgLogin) afterConnect(ctx context.Context, pc *pgconn.PgConn) error {
 		}
 	}
 	if s != nil {
+		if p.hosts != nil && s.config != nil {
+			s.config.Fallbacks = p.user.Fallbacks // without the second logins
+		}
 		s.wipe()
 	}
 	if p.user.AfterConnect == nil {

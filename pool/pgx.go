@@ -19,6 +19,11 @@ import (
 // that changes underneath. Make one with [Open] or [New] and use it as the
 // pool it embeds, for as long as the process lives: the embedded pool is never
 // replaced. Its methods are safe for concurrent use.
+//
+// Config returns a configuration without a credential, so a connection beside
+// the pool cannot be made of it: acquire one and hijack it, or connect with the
+// Config of an acquired connection. The pool's own acquires during a rollover
+// appear in its Stat and to an AcquireTracer, as those of its health check do.
 type ManagedPool struct {
 	*pgxpool.Pool
 
@@ -31,8 +36,11 @@ type ManagedPool struct {
 // Open makes a pool for the server of connString, logging in with the
 // credentials of src, and keeps them fresh with a refresher of its own. User
 // and password in connString are not used, except for the user where the
-// source names none. It returns once the first credential has logged in; ctx
-// governs this start only.
+// source names none; pool_max_conns and the other parameters of
+// [pgxpool.ParseConfig] apply. It returns once the first credential has logged
+// in; ctx governs this start only. A server that is away or rejects the
+// credential fails the start at once, so that whoever starts the service
+// decides about trying again.
 func Open(ctx context.Context, connString string, src source.Source, opts *Options) (*ManagedPool, error) {
 	config, err := pgxpool.ParseConfig(connString)
 	if err != nil {
@@ -75,6 +83,9 @@ func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts
 	}
 	k.verifier = func(ctx context.Context, s refresh.Snapshot) error {
 		cc := config.ConnConfig.Copy()
+		if s.Username != "" {
+			cc.User = s.Username
+		}
 		if config.BeforeConnect != nil {
 			if err := config.BeforeConnect(ctx, cc); err != nil {
 				return err
@@ -106,10 +117,8 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 	k, config := p.keeper, p.config
 	hooked := config.Copy()
 	hooked.ConnConfig.Password = ""
-	hooked.ConnConfig.Tracer = poolTracer(config.ConnConfig.Tracer)
 
 	hooked.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		cc.Tracer = config.ConnConfig.Tracer
 		if name := k.refresher.Current().Username; name != "" {
 			cc.User = name
 		}
@@ -214,7 +223,7 @@ func (p *ManagedPool) Drained(ctx context.Context, version string) error {
 // Close closes the pool like [pgxpool.Pool.Close], waiting for lent
 // connections without a limit. A refresher made by [Open] is closed with it.
 func (p *ManagedPool) Close() {
-	p.keeper.stop()
+	_ = p.keeper.stop(context.Background())
 	p.Pool.Close()
 	if p.owned != nil {
 		p.owned.Close()
@@ -222,20 +231,25 @@ func (p *ManagedPool) Close() {
 }
 
 // Shutdown is [ManagedPool.Close] bounded by ctx. Its error says how many
-// connections were still lent and which leases could not be revoked. The pool
-// goes on closing by itself as the lent connections come back.
+// connections were still lent and which leases could not be revoked. It keeps
+// the last quarter of its time for revoking. The pool goes on closing by itself
+// as the lent connections come back.
 func (p *ManagedPool) Shutdown(ctx context.Context) error {
-	p.keeper.stop()
+	patience, cancel := context.WithCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		patience, cancel = context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/4))
+	}
+	defer cancel()
+	err := p.keeper.stop(patience)
 	closed := make(chan struct{})
 	go func() { // ends when the last lent connection is back
 		p.Pool.Close()
 		close(closed)
 	}()
-	var err error
 	select {
 	case <-closed:
-	case <-ctx.Done():
-		err = fmt.Errorf("pool: %d connections are still lent: %w", p.Stat().AcquiredConns(), ctx.Err())
+	case <-patience.Done():
+		err = fmt.Errorf("pool: %d connections are still lent: %w", p.Stat().AcquiredConns(), patience.Err())
 	}
 	if p.owned != nil {
 		err = errors.Join(err, p.owned.Shutdown(ctx))

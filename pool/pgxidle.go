@@ -36,11 +36,10 @@ func (c *pgxIdle) login() *Login { return sessionOf(c.conn) }
 func (c *pgxIdle) giveBack()     { pass(c.pooled) }
 func (c *pgxIdle) leave()        { c.pooled.Hijack() }
 
-// pass releases a connection without the hooks that are for users.
+// pass releases a connection without the user's AfterRelease.
 func pass(c *pgxpool.Conn) {
 	if l := sessionOf(c.Conn()); l != nil {
 		l.passing.Store(true)
-		l.untraced.Store(true)
 	}
 	c.Release()
 }

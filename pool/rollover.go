@@ -3,10 +3,12 @@ package pool
 import "time"
 
 // During a rollover connections are exchanged in a rhythm. The beat slows down
-// while those that are left are lent and the pool has to wait for them.
+// while those that are left are lent and the pool has to wait for them, and
+// then rests: a connection that listens for ever must not keep the pool busy.
 const (
 	beat        = 20 * time.Millisecond
-	slowestBeat = 5 * time.Second
+	slowestBeat = 2 * time.Second
+	rest        = 15 * time.Second
 )
 
 // run sleeps until a generation changes or a deadline comes, and then beats
@@ -15,57 +17,78 @@ func (k *keeper) run() {
 	defer close(k.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	pause, before, failing := beat, 0, false
+	pause, before, failing, rested := beat, 0, false, false
 	for {
-		stale, deadline := k.survey()
+		s := k.survey()
 		interval := time.Minute // no longer, as the wall clock may jump
-		if stale > 0 {
+		switch {
+		case s.stale == 0:
+			pause, failing = beat, false
+		case s.over == 0 && s.stale == before && pause == slowestBeat && !rested:
+			k.attention.Store(false) // what comes back is lent on until the next look
+			rested, interval = true, rest
+		default:
 			closed, err := k.exchange(k.ctx, k.grant(failing))
 			failing = err != nil
-			if !failing && (closed > 0 || stale != before) {
+			if !failing && (closed > 0 || s.stale != before) {
 				pause = beat
 			} else { // all are lent and none has come back, or no login succeeds
 				pause = min(2*pause, slowestBeat)
 			}
 			interval = pause
-		} else {
-			pause, failing = beat, false
+			if rested { // a short look, in which those that come back are given up
+				interval = longIdle
+			}
+			rested = false
 		}
-		before = stale
-		timer.Reset(min(interval, max(time.Until(deadline), 0)))
+		before = s.stale
+		timer.Reset(min(interval, max(time.Until(s.deadline), 0)))
 		select {
 		case <-k.ctx.Done():
 			return
 		case <-k.wake: // a generation has changed
-			before = 0
+			before, pause, rested = 0, beat, false
 		case <-timer.C:
 		}
 	}
+}
+
+// A survey is how the connections stand.
+type survey struct {
+	stale    int       // those that should be exchanged
+	over     int       // those among them that must not be lent any more
+	deadline time.Time // of the next one that must not
 }
 
 // survey counts the connections that should be exchanged and finds the next
 // deadline of the others. It raises or lowers the attention accordingly; for a
 // while after an exchange it stays up, because the connections that were given
 // back must be pinged when they are lent (see look).
-func (k *keeper) survey() (stale int, deadline time.Time) {
+func (k *keeper) survey() survey {
 	now := time.Now()
-	deadline = now.Add(time.Hour)
+	s := survey{deadline: now.Add(time.Hour)}
 	calm := k.touched.Add(longIdle)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for l := range k.sessions {
-		if !l.hold.Current() || l.hold.Over(now) {
-			stale++
-		} else if d := l.hold.Deadline(); !d.IsZero() && d.Before(deadline) {
-			deadline = d
+		if l.hold.Over(now) {
+			s.over++
+			s.stale++
+			continue
+		}
+		if !l.hold.Current() {
+			s.stale++
+		}
+		if d := l.hold.Deadline(); !d.IsZero() && d.Before(s.deadline) {
+			s.deadline = d
 		}
 	}
-	if stale == 0 && now.Before(calm) && calm.Before(deadline) {
-		deadline = calm
+	if s.stale == 0 && now.Before(calm) && calm.Before(s.deadline) {
+		s.deadline = calm
 	}
-	k.attention.Store(stale > 0 || now.Before(calm))
-	k.deadline = deadline
-	return stale, deadline
+	k.attention.Store(s.stale > 0 || now.Before(calm))
+	k.deadline = s.deadline
+	return s
 }
 
 // grant says how many connections may be exchanged in this beat: what Pace

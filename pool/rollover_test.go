@@ -270,3 +270,18 @@ func TestRolloverStopsWhileTheNewCredentialIsRejected(t *testing.T) {
 	calm(t, p)
 	require.EqualValues(t, conns, p.Stat().TotalConns())
 }
+
+// A connection that stays lent must not keep the pool on the slow path.
+func TestRolloverRestsWhileAConnectionStaysLent(t *testing.T) {
+	b := newBench(t)
+	p := b.open(4, nil)
+	fill(t, p, 4)
+	listener, err := p.Acquire(t.Context())
+	require.NoError(t, err)
+	version := p.Refresher().Current().Version
+	b.newPassword()
+	eventually(t, func() bool { h := p.Health(); return h.Connections[1] == 1 && h.Connections[2] == 3 }, "all others are exchanged")
+	eventually(t, func() bool { return !p.Attention() }, "then it rests")
+	listener.Release()
+	require.NoError(t, p.Drained(within(t, patience), version), "and looks again")
+}

@@ -82,7 +82,7 @@ func (db *ManagedDB) Drained(ctx context.Context, version string) error {
 // Close closes the DB like [sql.DB.Close]: idle connections now, lent ones as
 // they come back.
 func (db *ManagedDB) Close() error {
-	db.keeper.stop()
+	_ = db.keeper.stop(context.Background())
 	err := db.DB.Close()
 	db.dials.Wait()
 	return err
@@ -91,8 +91,16 @@ func (db *ManagedDB) Close() error {
 // Shutdown closes the DB and waits until every connection is closed or ctx
 // ends. Its error says how many connections were still lent.
 func (db *ManagedDB) Shutdown(ctx context.Context) error {
-	if err := db.Close(); err != nil {
-		return err
+	stopped := db.keeper.stop(ctx)
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }() // ends when the last login has been given up
+	select {
+	case err := <-closed:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return errors.Join(stopped, fmt.Errorf("pool: logins are still under way: %w", ctx.Err()))
 	}
 	if err := db.keeper.empty(ctx); err != nil {
 		return fmt.Errorf("pool: %d connections are still lent: %w", db.Stats().InUse, err)

@@ -134,23 +134,6 @@ func (a *Attachment) Hold(ctx context.Context) (*Hold, error) {
 	return h, err
 }
 
-// Newer waits until a generation after the given one is current. It fails like
-// [Attachment.Hold].
-func (a *Attachment) Newer(ctx context.Context, generation uint64) error {
-	r := a.r
-	return r.await(ctx, func(time.Time) (bool, time.Time, error) {
-		switch g := r.current.Load(); {
-		case r.closed:
-			return false, time.Time{}, ErrClosed
-		case g.number > generation:
-			return true, time.Time{}, nil
-		case g.trial.open() && !g.asked.Load():
-			return false, time.Time{}, r.breakerError(g)
-		}
-		return false, time.Time{}, nil
-	})
-}
-
 // Snapshot returns the credential as it stands now; a renewal moves its end.
 func (h *Hold) Snapshot() Snapshot { return h.g.snapshot() }
 

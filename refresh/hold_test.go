@@ -44,7 +44,6 @@ func TestHoldWaitsForTheNextGeneration(t *testing.T) {
 		h.Rejected()
 		h.Release()
 		began := time.Now()
-		require.NoError(t, a.Newer(t.Context(), 1))
 		again := hold(t, a)
 		assert.Equal(t, 500*time.Millisecond, time.Since(began))
 		assert.EqualValues(t, 2, again.Generation())
@@ -79,7 +78,6 @@ func TestF24_BudgetThenBreaker(t *testing.T) {
 			`no login is sent before `+spent.Add(10*time.Minute).Format(time.RFC3339)+
 			` unless the source has another one, so that the account is not locked`, err.Error())
 		assert.Zero(t, time.Since(before), "at once")
-		require.EqualError(t, a.Newer(t.Context(), 1), err.Error())
 		require.EqualError(t, r.Trouble(), err.Error())
 		assert.Contains(t, r.Health().Why, "5 logins in a row")
 
@@ -177,9 +175,7 @@ func TestBreakerDoesNotAnswerForTheSource(t *testing.T) {
 		s.Set(cred("next"))
 		s.Delay(time.Second)
 		h.Rejected()
-		newer := later(func() error { return a.Newer(t.Context(), 1) })
 		held := later(func() error { _, err := a.Hold(t.Context()); return err })
-		require.NoError(t, <-newer)
 		require.NoError(t, <-held)
 		h.Release()
 	})
@@ -277,5 +273,25 @@ func TestLoginOnlyExpiryDoesNotEndSessions(t *testing.T) {
 		assert.True(t, h.Deadline().IsZero())
 		assert.False(t, h.Over(time.Now()))
 		h.Release()
+	})
+}
+
+func TestG7_RejectedCurrentDoesNotWaitForTheOldest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := leases(time.Hour)
+		r := start(t, s, nil)
+		a := attach(t, r, &database{})
+		report := hold(t, a) // a long report with the first lease
+		defer report.Release()
+		require.NoError(t, r.Refresh(t.Context()))
+		began := time.Now()
+		login := hold(t, a)
+		login.Rejected()
+		login.Release()
+		latest, err := r.Latest(t.Context())
+		require.NoError(t, err)
+		assert.EqualValues(t, 3, latest.Generation)
+		assert.Less(t, time.Since(began), 5*time.Second, "nobody can log in meanwhile")
+		assert.LessOrEqual(t, s.MaxLive(), 2)
 	})
 }

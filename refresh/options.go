@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Options adjust a [Refresher]. The zero value, or nil, means the defaults.
+// Options adjust a [Refresher]. The zero value, or nil, means the defaults, and
+// so does a negative value where no other meaning is given.
 type Options struct {
 	// Name of the credential in logs and health. Empty: "credential".
 	Name string
@@ -77,10 +78,10 @@ func (o *Options) withDefaults() Options {
 	}
 	d.Name = cmp.Or(d.Name, "credential")
 	d.Poll = cmp.Or(d.Poll, 5*time.Minute)
-	d.Timeout = cmp.Or(d.Timeout, 30*time.Second)
-	d.MinBackoff = cmp.Or(d.MinBackoff, 500*time.Millisecond)
-	d.MaxBackoff = max(cmp.Or(d.MaxBackoff, 30*time.Second), d.MinBackoff)
-	d.LoginBudget = cmp.Or(d.LoginBudget, 5)
+	d.Timeout = cmp.Or(max(d.Timeout, 0), 30*time.Second)
+	d.MinBackoff = cmp.Or(max(d.MinBackoff, 0), 500*time.Millisecond)
+	d.MaxBackoff = max(cmp.Or(max(d.MaxBackoff, 0), 30*time.Second), d.MinBackoff)
+	d.LoginBudget = cmp.Or(max(d.LoginBudget, 0), 5)
 	d.LoginPause = cmp.Or(d.LoginPause, 10*time.Minute)
 	if d.Logger == nil {
 		d.Logger = slog.Default()

@@ -61,6 +61,8 @@ type Refresher struct {
 	workers sync.WaitGroup // the loop and the revocations
 	loop    loopState      // the loop's own
 	unwatch func()
+	shut    sync.Once
+	stopped chan struct{} // closed when loop and revocations have ended
 }
 
 // A flight is one fetch shared by all who asked before it began.
@@ -85,6 +87,7 @@ func New(ctx context.Context, src source.Source, opts *Options) (*Refresher, err
 		changed:   make(chan struct{}),
 		listeners: make(map[*listener]struct{}),
 		wake:      make(chan struct{}, 1),
+		stopped:   make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	r.unwatch = func() {}
@@ -163,13 +166,23 @@ func (r *Refresher) Credential(ctx context.Context) (source.Credential, error) {
 	return s.Credential, err
 }
 
+// Watch makes the refresher a [source.Watcher]: changed is called with every
+// generation that is adopted.
+func (r *Refresher) Watch(changed func()) (stop func()) {
+	return r.OnChange(func(Snapshot) { changed() })
+}
+
 // Invalidate says that the database rejected a login with this generation. If
 // it is still current, the source is asked once, beginning after this call and
 // around every cache; all who call meanwhile share that fetch.
 func (r *Refresher) Invalidate(generation uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if g := r.current.Load(); g.number == generation && !g.asked.Load() {
+	switch g := r.current.Load(); {
+	case g.number != generation || r.closed:
+	case g.asked.Load():
+		r.request(generation) // one that has begun already may have come too early
+	default:
 		r.invalidate(g)
 	}
 }

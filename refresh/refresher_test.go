@@ -205,7 +205,6 @@ func TestF27_EveryWaitEndsWithItsContext(t *testing.T) {
 			_, err := a.Hold(ctx)
 			return err
 		},
-		"Newer": func(ctx context.Context, _ *refresh.Refresher, a *refresh.Attachment) error { return a.Newer(ctx, 1) },
 	} {
 		for end, ends := range map[string]error{"context": context.Canceled, "close": refresh.ErrClosed} {
 			t.Run(name+"/"+end, func(t *testing.T) {

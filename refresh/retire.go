@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -101,9 +102,17 @@ func (r *Refresher) excess() (oldest *generation) {
 	return oldest
 }
 
-// patience is how long the current credential lets a fetch wait.
+// patience is how long the current credential lets a fetch wait: not at all
+// when nobody can log in with it.
 func (r *Refresher) patience() time.Duration {
-	end := r.current.Load().life.Load().loginUntil
+	r.mu.Lock()
+	g := r.current.Load()
+	rejected := g.trial.suspect()
+	r.mu.Unlock()
+	if rejected {
+		return 0
+	}
+	end := g.life.Load().loginUntil
 	if end.IsZero() {
 		return longestDrain
 	}
@@ -185,13 +194,20 @@ func (r *Refresher) Close() {
 }
 
 // Shutdown is Close bounded by ctx. Its error says which leases could not be
-// revoked; those live on to their own end.
+// revoked; those live on to their own end, unless Shutdown is called again.
 func (r *Refresher) Shutdown(ctx context.Context) error {
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return nil
+	r.shut.Do(r.stop)
+	select {
+	case <-r.stopped:
+	case <-ctx.Done():
+		return fmt.Errorf("refresh: no lease is revoked yet, the source or a consumer has not returned from a call: %w", ctx.Err())
 	}
+	return r.revokeAll(ctx)
+}
+
+// stop turns everybody away and ends the loop.
+func (r *Refresher) stop() {
+	r.mu.Lock()
 	r.closed = true
 	if r.next != nil {
 		r.next.err = ErrClosed
@@ -202,55 +218,62 @@ func (r *Refresher) Shutdown(ctx context.Context) error {
 	r.mu.Unlock()
 	r.unwatch()
 	r.cancel()
-
-	stopped := make(chan struct{})
 	go func() { // ends with the workers, whose contexts have ended
 		r.workers.Wait()
-		close(stopped)
+		r.mu.Lock()
+		for _, g := range append(r.predecessors, r.current.Load()) {
+			g.overdue.Store(true)
+			r.status.unrevoked = append(r.status.unrevoked, g.life.Load().credential)
+		}
+		r.predecessors = nil
+		if c := r.loop.candidate; c != nil {
+			r.status.unrevoked = append(r.status.unrevoked, *c)
+		}
+		r.mu.Unlock()
+		close(r.stopped)
 	}()
-	select {
-	case <-stopped:
-	case <-ctx.Done():
-		return fmt.Errorf("refresh: the source or a consumer has not returned from a call: %w", ctx.Err())
-	}
-	return r.revokeAll(ctx)
 }
 
-// revokeAll revokes what is left after the loop has ended, all at once.
+// revokeAll revokes what is left after the loop has ended, all at once. What
+// fails is left for the next call.
 func (r *Refresher) revokeAll(ctx context.Context) error {
-	var left []source.Credential
 	r.mu.Lock()
-	for _, g := range append(slices.Clone(r.predecessors), r.current.Load()) {
-		g.overdue.Store(true)
-		left = append(left, g.life.Load().credential)
-	}
-	left = append(left, r.status.unrevoked...)
+	left := r.status.unrevoked
+	r.status.unrevoked = nil
 	r.mu.Unlock()
-	if c := r.loop.candidate; c != nil {
-		left = append(left, *c)
+	type answer struct {
+		user string
+		err  error
 	}
-	errs := make(chan error, len(left))
+	answers := make(chan answer, len(left))
+	waiting := make(map[string]bool)
 	n := 0
 	for _, c := range left {
 		if c.Lease == nil || reached(time.Now(), c.Expires) {
 			continue
 		}
 		n++
+		waiting[c.Username] = true
 		go func() { // ends with ctx: Revoke returns then
-			if err := c.Lease.Revoke(ctx); err != nil {
-				errs <- fmt.Errorf("refresh: lease of user %q not revoked, it ends at %s: %w", c.Username, c.Expires.Format(time.RFC3339), err)
-				return
+			err := c.Lease.Revoke(ctx)
+			if err != nil {
+				err = fmt.Errorf("refresh: lease of user %q not revoked, it ends at %s: %w", c.Username, c.Expires.Format(time.RFC3339), err)
+				r.mu.Lock()
+				r.status.unrevoked = append(r.status.unrevoked, c)
+				r.mu.Unlock()
 			}
-			errs <- nil
+			answers <- answer{c.Username, err}
 		}()
 	}
 	var all error
 	for range n {
 		select {
-		case err := <-errs:
-			all = errors.Join(all, err)
+		case a := <-answers:
+			delete(waiting, a.user)
+			all = errors.Join(all, a.err)
 		case <-ctx.Done():
-			return errors.Join(all, ctx.Err())
+			return errors.Join(all, fmt.Errorf("refresh: the store has not answered whether the leases of users %q are revoked: %w",
+				slices.Sorted(maps.Keys(waiting)), ctx.Err()))
 		}
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 )
 
 // Static returns a source that always answers the same. It suits tests and
@@ -39,25 +40,34 @@ func Env(usernameVar, passwordVar string) Source {
 
 // Fallback returns a source that asks each source in turn and answers with the
 // first credential it gets, so that a service starts although its store is
-// away. The errors of all are joined when none answers; the whole is permanent
-// only if every one is.
+// away. Once a source has answered, those after it are not asked any more: a
+// store that is away for a moment must not make everybody change over to the
+// emergency user and back; the last good credential serves meanwhile.
 //
-// While the first source fails, later ones answer: they should hold a
-// credential that the database accepts too. The result watches what its
-// sources watch and offers what they offer.
-func Fallback(sources ...Source) Source { return fallback(sources) }
+// The errors of all that were asked are joined when none answers; the whole is
+// permanent only if every one is. The result watches what its sources watch
+// and offers what they offer.
+func Fallback(sources ...Source) Source {
+	f := &fallback{sources: sources}
+	f.asked.Store(int64(len(sources)))
+	return f
+}
 
-type fallback []Source
+type fallback struct {
+	sources []Source
+	asked   atomic.Int64 // how many of sources are asked: up to the best that has answered
+}
 
-func (f fallback) Credential(ctx context.Context) (Credential, error) {
-	if len(f) == 0 {
+func (f *fallback) Credential(ctx context.Context) (Credential, error) {
+	if len(f.sources) == 0 {
 		return Credential{}, Permanent(errors.New("source: Fallback has no sources to ask"))
 	}
 	var errs []error
 	permanent := true
-	for _, src := range f {
+	for i, src := range f.sources[:f.asked.Load()] {
 		c, err := src.Credential(ctx)
 		if err == nil {
+			f.answered(int64(i) + 1)
 			return c, nil
 		}
 		if ctx.Err() != nil {
@@ -69,9 +79,18 @@ func (f fallback) Credential(ctx context.Context) (Credential, error) {
 	return Credential{}, &markedError{errors.Join(errs...), permanent}
 }
 
-func (f fallback) Watch(changed func()) (stop func()) {
+// answered has no source after the first n asked.
+func (f *fallback) answered(n int64) {
+	for asked := f.asked.Load(); n < asked; asked = f.asked.Load() {
+		if f.asked.CompareAndSwap(asked, n) {
+			return
+		}
+	}
+}
+
+func (f *fallback) Watch(changed func()) (stop func()) {
 	var stops []func()
-	for _, src := range f {
+	for _, src := range f.sources {
 		if w, ok := src.(Watcher); ok {
 			stops = append(stops, w.Watch(changed))
 		}
@@ -83,10 +102,10 @@ func (f fallback) Watch(changed func()) (stop func()) {
 	}
 }
 
-func (f fallback) Candidates(ctx context.Context) ([]Credential, error) {
+func (f *fallback) Candidates(ctx context.Context) ([]Credential, error) {
 	var all []Credential
 	var errs []error
-	for _, src := range f {
+	for _, src := range f.sources {
 		if cs, ok := src.(CandidateSource); ok {
 			candidates, err := cs.Candidates(ctx)
 			all = append(all, candidates...)

@@ -19,15 +19,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/storm/load"
 	"github.com/rekey-go/rekey/internal/storm/rotation"
 	"github.com/rekey-go/rekey/pool"
-	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/source/file"
 )
 
@@ -76,9 +74,10 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 	}
 	defer credential.CleanUp()
 
-	// This is all that a service does: a source, a pool, and statements.
+	// This is all that a service does: a source, a pool, and statements. The
+	// table below tells more than a log would; a service leaves out the options.
 	src := file.JSON(credential.File, nil)
-	db, err := open(ctx, server.AppDSN(), src, f.conns)
+	db, err := pool.Open(ctx, withSize(server.AppDSN(), f.conns), src, &pool.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return 0, err
 	}
@@ -106,6 +105,15 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 	return report.Failed, nil
 }
 
+// withSize sets the size of the pool in a connection URL.
+func withSize(dsn string, conns int) string {
+	mark := "?"
+	if strings.Contains(dsn, "?") {
+		mark = "&"
+	}
+	return fmt.Sprintf("%s%spool_max_conns=%d", dsn, mark, conns)
+}
+
 // rotate changes the credential in the database and in the file. If there is a
 // new user, the old one is dropped when this process has let go of it.
 func rotate(ctx context.Context, credential *rotation.Rotation, db *pool.ManagedPool) error {
@@ -120,24 +128,4 @@ func rotate(ctx context.Context, credential *rotation.Rotation, db *pool.Managed
 		return fmt.Errorf("the old user is still in use: %w", err)
 	}
 	return drop(ctx)
-}
-
-func open(ctx context.Context, dsn string, src *file.Source, conns int) (*pool.ManagedPool, error) {
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return nil, err
-	}
-	config.MaxConns = int32(conns)
-	// The table below tells more than a log would; a service leaves this out.
-	quiet := slog.New(slog.DiscardHandler)
-	r, err := refresh.New(ctx, src, &refresh.Options{Logger: quiet})
-	if err != nil {
-		return nil, err
-	}
-	db, err := pool.New(ctx, config, r, &pool.Options{Logger: quiet})
-	if err != nil {
-		r.Close()
-		return nil, err
-	}
-	return db, nil
 }

@@ -7,7 +7,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 log=${DOCKERD_LOG:-/var/log/rekey-dockerd.log}
-image=${REKEY_TEST_POSTGRES_IMAGE:-postgres:15}
+image=${REKEY_TEST_POSTGRES_IMAGE:-postgres:17}
 
 # ready: whether Docker answers and has an image, or can pull one.
 ready() {
@@ -15,11 +15,11 @@ ready() {
 	for i in "$image" postgres:15-local; do
 		docker image inspect "$i" >/dev/null 2>&1 && echo "image $i is there" && return 0
 	done
-	timeout 120 docker pull -q "$image" 2>/dev/null
+	docker pull -q "$image"
 }
 
 ready && exit 0
-[ "$(id -u)" = 0 ] || { echo "setup.sh: needs root, or a running Docker; run: sudo $0" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "setup.sh: needs a running Docker that has or can pull $image, or root to install and build one: sudo $0" >&2; exit 1; }
 
 missing=
 command -v dockerd >/dev/null || docker info >/dev/null 2>&1 || missing="docker.io iptables"
