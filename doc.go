@@ -3,12 +3,12 @@
 // and leases change for as long as the process lives, without a restart and
 // without a failed statement.
 //
-//	store (file, Vault, Secrets Manager)              database
-//	   │ fetch / renew / revoke                          ▲
-//	    ▼                                                 │ every login: user and password of one snapshot
+//	store (a file, your own Source)                     database
+//	   │ fetch / renew / revoke                            ▲
+//	   ▼                                                   │ every login: user and password of one snapshot
 //	source.Source ──► refresh.Refresher ──snapshot──► pool.ManagedPool, pool.ManagedDB
-//	                         ▲    ahead of expiry         │ each connection belongs to a generation
-//	                         └──── a login is rejected ◄──┘
+//	                         ▲    ahead of expiry          │ each connection belongs to a generation
+//	                         └──── a login is rejected ◄───┘
 //
 // Start with package pool:
 //

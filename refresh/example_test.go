@@ -153,3 +153,6 @@ func ExampleRefresher_Attach() {
 	// app_1
 	// app_1 true
 }
+
+// A refresher is a source itself, so refreshers can stand behind one another.
+var _ source.Watcher = (*refresh.Refresher)(nil)

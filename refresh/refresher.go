@@ -37,7 +37,7 @@ type Snapshot struct {
 }
 
 // A Refresher keeps the credential of one source fresh. Make one with [New].
-// Its methods are safe for concurrent use. It is itself a [source.Source].
+// Its methods are safe for concurrent use. It is itself a [source.Watcher].
 type Refresher struct {
 	src  source.Source
 	opts Options

@@ -1,0 +1,25 @@
+package sourcetest_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/sourcetest"
+)
+
+// A script is a store that does as it is told.
+func ExampleNewScript() {
+	ctx := context.Background()
+	store := sourcetest.NewScript()
+	store.Set(source.Credential{Username: "app", Password: source.NewSecret("s3cret")})
+	store.TTL(time.Hour)
+
+	c, err := store.Credential(ctx)
+	fmt.Println(c.Username, c.Expires.Sub(c.Issued), err)
+	fmt.Println(store.Live(), c.Lease.Revoke(ctx), store.Live())
+	// Output:
+	// app 1h0m0s <nil>
+	// 1 <nil> 0
+}
