@@ -43,10 +43,10 @@ const (
 	longestQueue = 100 * time.Millisecond
 )
 
-// exchange makes before it breaks, where the pool has room: it takes the victims out, has new
-// connections made in their place while it holds back the other idle ones,
-// because pools make a connection only when none is idle, and closes the
-// victims last. Connections that must not be lent any more are all victims, and
+// exchange makes before it breaks, where the pool has room: it takes the
+// victims out, has new connections made in their place while it holds back the
+// other idle ones, because pools make a connection only when none is idle, and
+// closes the victims last. Connections that must not be lent any more are all victims, and
 // n of those that are only stale. It returns how many it closed, and why a new
 // connection could not be made.
 func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,9 +195,10 @@ func (k *keeper) drained(ctx context.Context, version string) error {
 	for {
 		k.mu.Lock()
 		changed := k.changed
-		used := k.refresher.Current().Version == version || slices.ContainsFunc(k.logins(), func(l *Login) bool {
-			return l.snapshot.Version == version
-		})
+		used := k.refresher.Current().Version == version
+		for l := range k.sessions {
+			used = used || l.snapshot.Version == version
+		}
 		k.mu.Unlock()
 		if !used {
 			return nil
@@ -240,15 +240,6 @@ func (k *keeper) sessionOfConn(conn any) *Login {
 		}
 	}
 	return nil
-}
-
-// logins lists the open sockets. The caller holds mu.
-func (k *keeper) logins() []*Login {
-	all := make([]*Login, 0, len(k.sessions))
-	for l := range k.sessions {
-		all = append(all, l)
-	}
-	return all
 }
 
 func (k *keeper) broadcast() {

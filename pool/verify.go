@@ -14,13 +14,10 @@ import (
 
 // verifyPgx proves that the credential of s is fit: it logs in on a connection
 // of its own, as the pool would with its hooks, and runs the user's check. cc
-// is a copy for this login.
+// is a copy for this login; its password is set only while that is on its way.
 func verifyPgx(ctx context.Context, cc *pgx.ConnConfig, s refresh.Snapshot, opts *Options,
 	afterConnect func(context.Context, *pgx.Conn) error, beforeClose func(*pgx.Conn),
 ) error {
-	if s.Username != "" {
-		cc.User = s.Username
-	}
 	cc.Password = ""
 	var config *pgconn.Config // what errors and conn.Config point at
 	hook := cc.AfterNetConnect
