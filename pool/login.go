@@ -46,6 +46,16 @@ func (l *Login) Rejected() { l.k.rejected(l.hold) }
 // the first call counts.
 func (l *Login) Closed() { l.closing.Do(func() { l.k.end(l) }) }
 
+// Denied says that the database refused a statement of this session for lack of
+// rights. The session is probed for whether its user still exists, and a
+// replacement that lost rights is noticed.
+func (l *Login) Denied(err error) { _ = err }
+
+// ApplicationName returns the name under which the session shows up in the
+// database's list of sessions: base, with a short tag of the credential's
+// version if [Options.VersionTag] asks for it. It has at most 63 bytes then.
+func (l *Login) ApplicationName(base string) string { return base }
+
 // Check returns nil if the connection may be lent and [driver.ErrBadConn] if
 // it is to be closed. A driver's ResetSession and IsValid call it. While no
 // rollover is under way it is one atomic load.

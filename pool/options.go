@@ -35,6 +35,22 @@ type Options struct {
 	// verified: a role's CONNECTION LIMIT needs that room.
 	Pace int
 
+	// VersionTag adds a short tag of the credential's version to the
+	// application_name of each connection, so that the database's list of
+	// sessions shows who still uses which version. Any user of the database can
+	// read it. Only versions that the store has named are shown, never a digest
+	// or that of a lease. Behind a pooler it names the last client.
+	VersionTag bool
+
+	// Overstay is how long a connection may stay lent after its credential's
+	// deadline before it is closed under its user. Zero: for ever, it is only
+	// reported.
+	Overstay time.Duration
+
+	// Probe is the interval at which idle connections are asked whether their
+	// user still exists (see [ErrDisowned]). Zero: 30 s. Negative: never.
+	Probe time.Duration
+
 	// Classify tells which errors of the driver mean that the database
 	// rejected the credential. Nil: the driver's own rule, for a server that
 	// is reached directly.

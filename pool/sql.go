@@ -32,6 +32,25 @@ type Dialer interface {
 	Driver() driver.Driver
 }
 
+// A Prober is a [Dialer] that can tell whether the user of an open session still
+// exists: databases let the sessions of a dropped user live on, without rights.
+type Prober interface {
+	// Probe asks on conn. It returns an error that wraps [ErrDisowned] if the
+	// user is gone, and any other error if that could not be found out.
+	Probe(ctx context.Context, conn *sql.Conn) error
+}
+
+// A RightsComparer is a [Dialer] that can compare what two users may do.
+type RightsComparer interface {
+	// LostRights logs in with both credentials and returns what the user of
+	// from may do in the database and that of to may not, one right a line for
+	// people, without any secret. None lost: an empty slice.
+	LostRights(ctx context.Context, from, to refresh.Snapshot) ([]string, error)
+}
+
+// ErrDisowned means that a session's user has been dropped behind its back.
+var ErrDisowned = errors.New("the user of the session no longer exists")
+
 // A ManagedDB is a [sql.DB] whose connections log in with a credential that
 // changes underneath. Make one with [OpenDB] and use it as the DB it embeds,
 // for as long as the process lives. Its methods are safe for concurrent use.
