@@ -95,7 +95,7 @@ func (r *Refresher) admit(c source.Credential) error {
 		return fmt.Errorf("the source's new credential of user %q, version %q, was rejected before and is not sent again %s: %w",
 			c.Username, c.Version, again, ErrRejected)
 	}
-	number := r.current.Load().number + 1
+	number := r.last + 1
 	r.mu.Unlock()
 
 	// Consumers may attach meanwhile, so whether all have agreed is decided
@@ -162,9 +162,9 @@ func (r *Refresher) adoptUnless(c source.Credential, verified map[*Attachment]bo
 			return a
 		}
 	}
-	number := uint64(1)
+	r.last++
+	number := r.last
 	if old := r.current.Load(); old != nil {
-		number = old.number + 1
 		if r.opts.Drain > 0 {
 			old.limit(now.Add(r.opts.Drain))
 		}

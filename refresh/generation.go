@@ -19,6 +19,7 @@ type generation struct {
 
 	holds  int   // logins and sessions that use it; guarded by Refresher.mu
 	trial  trial // guarded by Refresher.mu
+	doubt  trial // of logins that failed without a clear reason; guarded by Refresher.mu
 	prober *Hold // the one login that tries a suspect credential; guarded by Refresher.mu
 
 	renewable bool          // the loop's own

@@ -14,6 +14,7 @@ type State string
 const (
 	Fresh    State = "fresh"    // good, and the last attempt to refresh it succeeded
 	Degraded State = "degraded" // it serves, but refreshing fails or the database rejects it
+	Disowned State = "disowned" // its user has been dropped in the database, says a pool
 	Expired  State = "expired"  // it has ended and there is no new one
 	Closed   State = "closed"   // the refresher is closed
 )

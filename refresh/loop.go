@@ -30,6 +30,7 @@ func (r *Refresher) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		r.answerReinstatements()
 		r.retireOverdue()
 		now := time.Now()
 		due, at := r.due(now)

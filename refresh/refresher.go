@@ -44,15 +44,17 @@ type Refresher struct {
 
 	current atomic.Pointer[generation]
 
-	mu           sync.Mutex // guards what follows; never held over I/O
-	attached     []*Attachment
-	predecessors []*generation     // replaced, oldest first, until retired
-	suspects     map[string]*trial // rejected candidates, by digest
-	next         *flight           // asked for, not yet begun
-	changed      chan struct{}     // closed and replaced at every change of state
-	listeners    map[*listener]struct{}
-	status       status
-	closed       bool
+	mu             sync.Mutex // guards what follows; never held over I/O
+	attached       []*Attachment
+	last           uint64            // the number of the latest generation
+	predecessors   []*generation     // replaced, oldest first, until retired
+	suspects       map[string]*trial // rejected candidates, by digest
+	next           *flight           // asked for, not yet begun
+	reinstatements []*reinstatement  // asked for
+	changed        chan struct{}     // closed and replaced at every change of state
+	listeners      map[*listener]struct{}
+	status         status
+	closed         bool
 
 	wake    chan struct{} // one slot: look whether something is due
 	hinted  atomic.Bool   // the source says that there may be something new
