@@ -21,11 +21,11 @@ import (
 const mostLogins = 4
 
 // again reports whether the n-th try failed only because the credential of its
-// login was rejected. The next one waits until another login has prospects.
+// login was rejected, or may have been. The next one waits until another login has prospects.
 func (k *keeper) again(ctx context.Context, n int, err error) bool {
 	var connect *pgconn.ConnectError
 	return err != nil && n < mostLogins && ctx.Err() == nil &&
-		errors.As(err, &connect) && k.classify(err) == Rejected
+		errors.As(err, &connect) && k.classify(err) != Unrelated
 }
 
 // explain adds to an error that came of waiting what was waited for.

@@ -13,6 +13,10 @@ type exchanger interface {
 	// fill acquires a connection and releases it. While all idle ones are
 	// taken, that makes a new one.
 	fill(ctx context.Context) error
+	// idle and total return how many connections are idle, and how many there
+	// are, those that are being made included.
+	idle() int
+	total() int
 }
 
 // An idleConn is a connection that an exchange has taken. Either giveBack or
@@ -20,7 +24,7 @@ type exchanger interface {
 type idleConn interface {
 	login() *Login
 	giveBack()
-	leave() // make room for another connection; do not close yet, if possible
+	leave() (room bool) // makes room for another connection, where that is needed
 	close()
 }
 
@@ -35,7 +39,7 @@ func ofExchange(ctx context.Context) bool { return ctx.Value(exchangeKey{}) != n
 const (
 	// longestGrip bounds how long an exchange keeps idle connections from
 	// callers.
-	longestGrip = 5 * time.Millisecond
+	longestGrip = 25 * time.Millisecond
 
 	// longestQueue bounds how long an exchange waits for the login of a new
 	// connection to begin. Where callers are waiting for connections they make
@@ -46,17 +50,25 @@ const (
 // exchange makes before it breaks, where the pool has room: it takes the
 // victims out, has new connections made in their place while it holds back the
 // other idle ones, because pools make a connection only when none is idle, and
-// closes the victims last. Connections that must not be lent any more are all victims, and
-// n of those that are only stale. It returns how many it closed, and why a new
-// connection could not be made.
+// closes the victims last. What must not be lent any more leaves without that,
+// and n connections that are only stale. A victim that was not replaced is kept
+// for the next exchange, so that the pool is never short of more than the pace.
+// It returns how many it closed, and why a new connection could not be made.
 func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
-	victims, rest, replace := k.choose(ctx, n)
-	for _, v := range victims {
+	over, victims, rest := k.choose(ctx, n-len(k.leaving))
+	for _, v := range over {
 		v.leave()
 	}
-	fillings := make([]*filling, replace)
+	size := k.exchanger.total() + len(k.leaving)
+	for _, v := range victims {
+		if !v.leave() {
+			size++ // there is room for one more anyway
+		}
+	}
+	k.leaving = append(k.leaving, victims...)
+	fillings := make([]*filling, min(len(k.leaving), max(n, 0)))
 	for i := range fillings {
 		fillings[i] = startFilling(ctx, k.exchanger)
 	}
@@ -78,16 +90,26 @@ func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {
 			err = failed
 		}
 	}
-	for _, v := range victims {
+	missing := min(max(size-k.exchanger.total(), 0), len(k.leaving))
+	over = append(over, k.leaving[missing:]...)
+	k.leaving = k.leaving[:missing]
+	for _, v := range over {
 		v.close()
 	}
-	return len(victims), err
+	return len(over), err
 }
 
-// choose takes the idle connections and says which of them are to leave and how
-// many of those are to be replaced. What of n it leaves is for callers to give
-// up.
-func (k *keeper) choose(ctx context.Context, n int) (victims, rest []idleConn, replace int) {
+// closeLeaving closes the victims that are still waiting to be replaced.
+func (k *keeper) closeLeaving() {
+	for _, v := range k.leaving {
+		v.close()
+	}
+	k.leaving = nil
+}
+
+// choose takes the idle connections and says which of them must leave, which
+// n may, and which stay. What it leaves of n is for callers to give up.
+func (k *keeper) choose(ctx context.Context, n int) (over, victims, rest []idleConn) {
 	k.allowance.Store(0) // nothing is given up while they are being looked at
 	now := time.Now()
 	for _, c := range k.exchanger.takeIdle(context.WithValue(ctx, exchangeKey{}, (chan struct{})(nil))) {
@@ -95,18 +117,17 @@ func (k *keeper) choose(ctx context.Context, n int) (victims, rest []idleConn, r
 		switch {
 		case l == nil:
 			rest = append(rest, c)
-		case l.hold.Over(now):
+		case l.overAt(now):
+			over = append(over, c)
+		case !l.hold.Current() && len(victims) < n:
 			victims = append(victims, c)
-		case !l.hold.Current() && replace < n:
-			victims = append(victims, c)
-			replace++
 		default:
 			l.touched.Store(true)
 			rest = append(rest, c)
 		}
 	}
-	k.allowance.Store(int32(n - replace))
-	return victims, rest, replace
+	k.allowance.Store(int32(max(n-len(victims), 0)))
+	return over, victims, rest
 }
 
 // A filling is one new connection that an exchange has made.

@@ -32,7 +32,7 @@ type report struct {
 	Pools []Health      `json:"pools"`
 }
 
-var severity = map[refresh.State]int{refresh.Fresh: 0, refresh.Degraded: 1, refresh.Expired: 2, refresh.Closed: 3}
+var severity = map[refresh.State]int{refresh.Fresh: 0, refresh.Degraded: 1, refresh.Disowned: 2, refresh.Expired: 3, refresh.Closed: 4}
 
 func probe(pools []Reporter, good func(refresh.State) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,6 +26,15 @@ type Health struct {
 	Logins         uint64 `json:"logins"`
 	LoginsRejected uint64 `json:"logins_rejected"`
 	Retired        uint64 `json:"retired"`
+
+	// Denied, Disowned, TakenBack and Severed count since the start: statements
+	// that failed for lack of rights, sessions whose user was found to be
+	// dropped, credentials taken back because their user had lost rights, and
+	// connections closed under their user (see [Options.Overstay]).
+	Denied    uint64 `json:"denied"`
+	Disowned  uint64 `json:"disowned"`
+	TakenBack uint64 `json:"taken_back"`
+	Severed   uint64 `json:"severed"`
 }
 
 func (k *keeper) health() Health {
@@ -37,16 +46,21 @@ func (k *keeper) health() Health {
 	for l := range k.sessions {
 		h.Connections[l.snapshot.Generation]++
 		switch {
-		case l.hold.Over(now):
+		case l.overAt(now):
 			h.Overstaying++
 		case l.open.Load():
 			usable++
 		}
 	}
-	h.Logins, h.LoginsRejected, h.Retired = k.counts.logins, k.counts.rejected, k.counts.retired
+	c := k.counts
+	h.Logins, h.LoginsRejected, h.Retired = c.logins, c.rejected, c.retired
+	h.Denied, h.Disowned, h.TakenBack, h.Severed = c.denied, c.disowned, c.takenBack, c.severed
 	switch {
 	case k.ctx.Err() != nil:
 		h.State, h.Why = refresh.Closed, "the pool has been closed"
+	case h.State != refresh.Expired && h.Generation == k.disowned:
+		h.State = refresh.Disowned
+		h.Why = fmt.Sprintf("user %q was dropped while its sessions were in use, and the source has no other one yet", h.Username)
 	case h.State == refresh.Expired && usable > 0:
 		h.State = refresh.Degraded
 		h.Why = fmt.Sprintf("no new login is possible: %s; %d open connections still serve", h.Why, usable)

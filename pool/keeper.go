@@ -19,8 +19,12 @@ type keeper struct {
 	attachment *refresh.Attachment
 	opts       Options
 	classify   func(error) Verdict
-	verifier   func(ctx context.Context, s refresh.Snapshot) error
 	exchanger  exchanger
+
+	// What the pool's driver can do; the last two may be nil.
+	verifier   func(ctx context.Context, s refresh.Snapshot) error
+	prober     func(ctx context.Context, conn any) error
+	lostRights func(ctx context.Context, from, to refresh.Snapshot) ([]string, error)
 
 	// attention is false while every connection is of the current generation
 	// and good: then lending one costs this load and nothing else.
@@ -32,8 +36,16 @@ type keeper struct {
 	changed  chan struct{} // closed and replaced at every change
 	deadline time.Time     // the earliest that the next survey is planned for
 	counts   counts
+	canary   canary
 
-	touched time.Time // when an exchange last gave idle connections back; run's own
+	nextProbe          time.Time
+	quiet              time.Duration // for how long nobody has lent
+	asked, askedBefore uint64        // probes for callers, and at the last look
+	disowned           uint64        // the last generation whose user was found to be dropped; zero: none
+
+	// The goroutine's own.
+	touched time.Time  // when an exchange last gave idle connections back
+	leaving []idleConn // out of the pool already, until they are replaced
 
 	wake   chan struct{}
 	ctx    context.Context
@@ -41,7 +53,7 @@ type keeper struct {
 	done   chan struct{}
 }
 
-type counts struct{ logins, rejected, retired uint64 }
+type counts struct{ logins, rejected, retired, denied, disowned, takenBack, severed uint64 }
 
 func newKeeper(r *refresh.Refresher, o Options) *keeper {
 	k := &keeper{
@@ -59,7 +71,17 @@ func newKeeper(r *refresh.Refresher, o Options) *keeper {
 // attach verifies the current credential and ties the keeper to the refresher.
 func (k *keeper) attach(ctx context.Context) (err error) {
 	k.attachment, err = k.refresher.Attach(ctx, consumer{k})
+	if err == nil {
+		k.canary.pin = k.attachment.Pin()
+	}
 	return err
+}
+
+// detach undoes attach where no goroutine was started.
+func (k *keeper) detach() {
+	k.attachment.Detach()
+	k.canary.pin.Release()
+	k.cancel()
 }
 
 // keep starts the keeper's goroutine.
@@ -86,7 +108,7 @@ func (k *keeper) stop(ctx context.Context) error {
 // consumer keeps the refresher's callbacks out of the keeper's methods.
 type consumer struct{ *keeper }
 
-func (c consumer) Verify(ctx context.Context, s refresh.Snapshot) error { return c.verifier(ctx, s) }
+func (c consumer) Verify(ctx context.Context, s refresh.Snapshot) error { return c.fit(ctx, s) }
 
 func (c consumer) Changed() {
 	k := c.keeper
@@ -148,33 +170,52 @@ func (k *keeper) hold(ctx context.Context) (*refresh.Hold, error) {
 	return k.attachment.Hold(ctx)
 }
 
-// another waits after a rejected login until one with better prospects can be
-// made: with a later generation, or with the same one if the database accepts
-// it after all. Whoever waits here is the one who finds that out, off the pool
-// and within the login budget, because all of a pool's connections may be
-// waiting here.
-func (k *keeper) another(ctx context.Context, generation uint64) error {
+// The pauses between logins that fail without a clear reason.
+const (
+	firstDoubt   = 250 * time.Millisecond
+	longestDoubt = 2 * time.Second
+)
+
+// another waits after a login that failed with the given verdict until one with
+// better prospects can be made: with a later generation, or with the same one
+// if the database accepts it after all. Whoever waits here is the one who finds
+// that out, off the pool and within the login budget, because all of a pool's
+// connections may be waiting here.
+func (k *keeper) another(ctx context.Context, l *Login, verdict Verdict) error {
 	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
+	pause := firstDoubt
 	for {
+		if verdict == Doubtful {
+			_ = l.hold.Doubted(ctx) // what the source says to it shows in Health
+		}
 		h, err := k.attachment.Hold(ctx)
 		if err != nil {
 			return err
 		}
-		if h.Generation() != generation {
+		if h.Generation() != l.snapshot.Generation {
 			h.Release()
 			return nil
 		}
 		err = k.verifier(ctx, h.Snapshot())
-		rejected := err != nil && k.classify(err) == Rejected
-		if rejected {
-			k.rejected(h)
-		} else if err == nil {
+		verdict = k.classify(err)
+		switch {
+		case err == nil:
 			h.Accepted()
+		case verdict == Rejected:
+			k.rejected(h)
 		}
 		h.Release()
-		if !rejected {
+		if verdict == Unrelated { // well, or something else is the matter
 			return err
+		}
+		if verdict == Doubtful {
+			select {
+			case <-time.After(pause):
+				pause = min(2*pause, longestDoubt)
+			case <-ctx.Done():
+				return err
+			}
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"context"
 	"database/sql/driver"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +24,16 @@ type Login struct {
 	lent     atomic.Bool // during a rollover
 	touched  atomic.Bool // its idle time has been reset by an exchange
 	passing  atomic.Bool // it is released by an exchange, not by a user
+	due      atomic.Bool // it is to be probed before it is lent
+	gone     atomic.Bool // its user has been dropped
 	closing  sync.Once
+
+	// Guarded by the keeper's mu.
+	since     time.Time // when the database accepted the login
+	proven    time.Time // when its user last existed
+	overSince time.Time // when it was first seen to have outlived its credential
+	severed   bool
+	sever     func() error // closes its socket under its user; nil: it cannot be
 }
 
 // Credential returns the user name and password to log in with, both of one
@@ -34,7 +45,12 @@ func (l *Login) Opened() {
 	l.open.Store(true)
 	l.hold.Accepted()
 	l.k.mu.Lock()
+	l.since = time.Now()
+	l.proven = l.since
 	l.k.counts.logins++
+	if l.snapshot.Generation == l.k.disowned {
+		l.k.disowned = 0 // the user exists again
+	}
 	l.k.mu.Unlock()
 }
 
@@ -49,21 +65,57 @@ func (l *Login) Closed() { l.closing.Do(func() { l.k.end(l) }) }
 // Denied says that the database refused a statement of this session for lack of
 // rights. The session is probed for whether its user still exists, and a
 // replacement that lost rights is noticed.
-func (l *Login) Denied(err error) { _ = err }
+func (l *Login) Denied(err error) { l.k.denied(l, err) }
 
 // ApplicationName returns the name under which the session shows up in the
 // database's list of sessions: base, with a short tag of the credential's
 // version if [Options.VersionTag] asks for it. It has at most 63 bytes then.
-func (l *Login) ApplicationName(base string) string { return base }
+func (l *Login) ApplicationName(base string) string {
+	version := l.snapshot.Version
+	if !l.k.opts.VersionTag || l.hold.Leased() || version == l.snapshot.Digest() {
+		return base
+	}
+	return taggedName(base, VersionTag(version))
+}
 
 // Check returns nil if the connection may be lent and [driver.ErrBadConn] if
-// it is to be closed. A driver's ResetSession and IsValid call it. While no
-// rollover is under way it is one atomic load.
-func (l *Login) Check() error {
-	if !l.k.attention.Load() || l.k.lend(l) {
+// it is to be closed. A driver's ResetSession calls it with the connection to
+// itself, because it may be probed (see [Prober]). While nothing is the matter
+// it is one atomic load.
+func (l *Login) Check(ctx context.Context) error {
+	if !l.k.attention.Load() || ofExchange(ctx) || l.k.lend(l) && (!l.due.Load() || l.k.ask(ctx, l, l.conn)) {
 		return nil
 	}
 	return driver.ErrBadConn
+}
+
+// Valid reports whether the connection may be lent, without asking the
+// database. A driver's IsValid calls it, if it has one.
+func (l *Login) Valid() bool { return !l.k.attention.Load() || l.k.lend(l) }
+
+// Socket registers the socket of the login and returns it wrapped, so that
+// Closed is called when it is closed, and so that it can be closed under its
+// user (see [Options.Overstay]).
+func (l *Login) Socket(conn net.Conn) net.Conn {
+	l.onSever(conn.Close)
+	return &socket{conn, l}
+}
+
+type socket struct {
+	net.Conn
+	login *Login
+}
+
+func (s *socket) Close() error {
+	err := s.Conn.Close()
+	s.login.Closed()
+	return err
+}
+
+func (l *Login) onSever(sever func() error) {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	l.sever = sever
 }
 
 // over reports whether the session must not be lent any more. The clocks are
@@ -73,5 +125,8 @@ func (l *Login) over() bool {
 	if !l.hold.Deadline().IsZero() {
 		now = time.Now()
 	}
-	return l.hold.Over(now)
+	return l.overAt(now)
 }
+
+// overAt is over with a look at the clocks that has been taken already.
+func (l *Login) overAt(now time.Time) bool { return l.gone.Load() || l.hold.Over(now) }

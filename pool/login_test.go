@@ -65,11 +65,11 @@ func TestF14RejectionIsRecognizedHoweverItIsWrapped(t *testing.T) {
 		&pgconn.PgError{Code: "57P03"},
 		&pgconn.PgError{Code: "42501"},
 		&pgconn.PgError{Code: "3D000"},
-		&pgconn.PgError{Code: "08P01"},
 		context.DeadlineExceeded,
 	} {
 		require.Equal(t, pool.Unrelated, pool.ClassifyPostgres(err), err)
 	}
+	require.Equal(t, pool.Doubtful, pool.ClassifyPostgres(fmt.Errorf("pgbouncer: %w", &pgconn.PgError{Code: "08P01"})))
 }
 
 func TestF14ErrorThatTheUserSeesHasTheTrueCode(t *testing.T) {

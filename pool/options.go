@@ -42,6 +42,12 @@ type Options struct {
 	// or that of a lease. Behind a pooler it names the last client.
 	VersionTag bool
 
+	// Canary is how long a replaced credential of another user is kept, its
+	// lease unrevoked, to return to if the new user turns out to have lost
+	// rights: at a rights error that the old user did not have, the rights of
+	// both are compared. Zero: 1 min. Negative: never.
+	Canary time.Duration
+
 	// Overstay is how long a connection may stay lent after its credential's
 	// deadline before it is closed under its user. Zero: for ever, it is only
 	// reported.
@@ -51,9 +57,8 @@ type Options struct {
 	// user still exists (see [ErrDisowned]). Zero: 30 s. Negative: never.
 	Probe time.Duration
 
-	// Classify tells which errors of the driver mean that the database
-	// rejected the credential. Nil: the driver's own rule, for a server that
-	// is reached directly.
+	// Classify tells what an error of a login means for the credential. Nil:
+	// the driver's own rule, such as [ClassifyPostgres].
 	Classify func(error) Verdict
 
 	// Logger receives what happens, without any secret. Nil: [slog.Default].
@@ -67,6 +72,9 @@ func (o *Options) withDefaults() Options {
 	}
 	d.LoginTimeout = cmp.Or(max(d.LoginTimeout, 0), 30*time.Second)
 	d.Pace = cmp.Or(max(d.Pace, 0), 2)
+	d.Probe = cmp.Or(d.Probe, 30*time.Second)
+	d.Canary = cmp.Or(d.Canary, time.Minute)
+	d.Overstay = max(d.Overstay, 0)
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}

@@ -40,7 +40,8 @@ type pgHost struct {
 // A rejection is what became of the first login at a host.
 type rejection struct {
 	*pgSocket
-	told bool // the refresher knows
+	verdict Verdict
+	told    bool // the refresher knows, or need not
 }
 
 // secondLogin begins the name under which the second login of a host is on
@@ -137,21 +138,21 @@ func (h *pgHosts) route(ctx context.Context, k *keeper, network, address string)
 	case !r.told:
 		r.login.Rejected() // now that no other entry of the list has worked
 	}
-	if h.failure = k.another(ctx, r.login.snapshot.Generation); h.failure != nil {
+	if h.failure = k.another(ctx, r.login, r.verdict); h.failure != nil {
 		return "", "", h.failure
 	}
 	return r.network, r.address, nil
 }
 
-// rejected notes that the login of s was rejected with e.
-func (h *pgHosts) rejected(s *pgSocket, e *pgconn.PgError) {
+// rejected notes that the login of s was, or may have been, rejected with e.
+func (h *pgHosts) rejected(s *pgSocket, e *pgconn.PgError, v Verdict) {
 	h.mu.Lock()
 	ends := endsList(e.Code)
 	// While other entries may still work, nothing is wrong with the credential.
 	tell := ends || h.again || h.hostOf(h.attempts) < 0
 	// Never may a second login go in the clear where the first did not.
 	if !h.again && h.at >= 0 && h.list[h.at].tls == s.tls {
-		h.list[h.at].rejection = &rejection{s, tell}
+		h.list[h.at].rejection = &rejection{s, v, tell || v == Doubtful}
 		if ends {
 			// pgconn gives up its list at this code, so it gets to see another
 			// one until it comes to the next entry; it reads the same in the
@@ -161,7 +162,7 @@ func (h *pgHosts) rejected(s *pgSocket, e *pgconn.PgError) {
 		}
 	}
 	h.mu.Unlock()
-	if tell {
+	if tell && v == Rejected {
 		s.login.Rejected()
 	}
 }

@@ -30,6 +30,7 @@ type pgLogin struct {
 	user  pgconn.Config // the hooks that were there before
 	claim func(context.Context) (*Login, error)
 	hosts *pgHosts // nil: a rejection is up to the caller
+	name  string   // application_name
 
 	mu      sync.Mutex
 	current *pgSocket   // whose login is on its way
@@ -48,7 +49,7 @@ func sessionOf(conn *pgx.Conn) *Login {
 // Each attempt asks claim for its login. With again set, a rejected login is
 // followed by a second one; without it, judging the error is up to the caller.
 func (k *keeper) install(cc *pgx.ConnConfig, again bool, claim func(context.Context) (*Login, error)) {
-	p := &pgLogin{k: k, user: cc.Config, claim: claim}
+	p := &pgLogin{k: k, user: cc.Config, claim: claim, name: cc.RuntimeParams["application_name"]}
 	if cc.ConnectTimeout <= 0 {
 		cc.ConnectTimeout = 2 * time.Minute // as pgxpool has it
 	}
@@ -99,6 +100,7 @@ func (p *pgLogin) dial(ctx context.Context, network, address string) (net.Conn, 
 		p.ended(l)
 		return nil, err
 	}
+	l.onSever(conn.Close)
 	return &pgSocket{Conn: conn, login: l, network: network, address: address, closed: func() { p.ended(l) }}, nil
 }
 
@@ -120,6 +122,9 @@ func (p *pgLogin) afterNetConnect(ctx context.Context, config *pgconn.Config, co
 	_, s.tls = conn.(*tls.Conn)
 	if s.login != nil {
 		c = s.login.Credential()
+		if p.k.opts.VersionTag {
+			config.RuntimeParams["application_name"] = s.login.ApplicationName(p.name)
+		}
 		p.mu.Lock()
 		p.current = s
 		p.mu.Unlock()
@@ -175,13 +180,20 @@ func (p *pgLogin) onPgError(pc *pgconn.PgConn, e *pgconn.PgError) bool {
 	if p.user.OnPgError != nil {
 		keep = p.user.OnPgError(pc, e)
 	}
-	if p.done.Load() || p.hosts == nil || p.k.classify(e) != Rejected {
+	if p.done.Load() {
+		if l, ok := pc.CustomData()[sessionKey].(*Login); ok && lacksRights(e) {
+			l.Denied(e)
+		}
+		return keep
+	}
+	verdict := p.k.classify(e)
+	if p.hosts == nil || verdict == Unrelated {
 		return keep
 	}
 	p.mu.Lock()
 	s := p.current
 	p.mu.Unlock()
-	p.hosts.rejected(s, e)
+	p.hosts.rejected(s, e, verdict)
 	return false
 }
 

@@ -93,6 +93,7 @@ func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts
 		}
 		return verifyPgx(ctx, cc, s, &k.opts, config.AfterConnect, config.BeforeClose)
 	}
+	k.prober = func(ctx context.Context, conn any) error { return probePgx(ctx, conn.(*pgx.Conn)) }
 	p := &ManagedPool{keeper: k, config: config}
 
 	if err := k.attach(ctx); err != nil {
@@ -104,8 +105,7 @@ func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts
 		p.Pool, err = pgxpool.NewWithConfig(ctx, p.hooked())
 	}
 	if err != nil {
-		k.attachment.Detach()
-		k.cancel()
+		k.detach()
 		return nil, err
 	}
 	k.keep(p)
@@ -119,6 +119,9 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 	hooked.ConnConfig.Password = ""
 
 	hooked.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		if ofProbe(ctx) {
+			return errNoneIdle
+		}
 		if name := k.refresher.Current().Username; name != "" {
 			cc.User = name
 		}
@@ -143,7 +146,8 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 			if ofExchange(ctx) {
 				return true, nil // it looks for itself
 			}
-			if !k.lend(sessionOf(conn)) {
+			l := sessionOf(conn)
+			if !k.lend(l) || l != nil && l.due.Load() && !k.ask(ctx, l, conn) {
 				return false, nil
 			}
 		}

@@ -32,9 +32,17 @@ func (p *ManagedPool) fill(ctx context.Context) error {
 	return nil
 }
 
+func (p *ManagedPool) idle() int { return int(p.Stat().IdleConns()) }
+
+func (p *ManagedPool) total() int { return int(p.Stat().TotalConns()) }
+
 func (c *pgxIdle) login() *Login { return sessionOf(c.conn) }
 func (c *pgxIdle) giveBack()     { pass(c.pooled) }
-func (c *pgxIdle) leave()        { c.pooled.Hijack() }
+
+func (c *pgxIdle) leave() (room bool) {
+	c.pooled.Hijack()
+	return true
+}
 
 // pass releases a connection without the user's AfterRelease.
 func pass(c *pgxpool.Conn) {

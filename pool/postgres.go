@@ -42,13 +42,10 @@ func (d *PostgresDialer) Classify(err error) Verdict { return ClassifyPostgres(e
 func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error) {
 	opts := []stdlib.OptionOpenDB{
 		stdlib.OptionResetSession(func(ctx context.Context, conn *pgx.Conn) error {
-			if ofExchange(ctx) {
-				return nil // it looks for itself
-			}
-			if err := l.Check(); err != nil {
+			if err := l.Check(ctx); err != nil {
 				return err
 			}
-			if d.ResetSession != nil {
+			if d.ResetSession != nil && !ofExchange(ctx) && !ofProbe(ctx) {
 				return d.ResetSession(ctx, conn)
 			}
 			return nil
@@ -100,6 +97,11 @@ func (d *PostgresDialer) shouldPing(ctx context.Context, l *Login, params stdlib
 		return ping
 	}
 	return l.k.look(l) || ping
+}
+
+// Probe implements [Prober].
+func (d *PostgresDialer) Probe(ctx context.Context, conn driver.Conn) error {
+	return probePgx(ctx, conn.(*stdlib.Conn).Conn())
 }
 
 // Verify implements [Dialer].

@@ -15,16 +15,30 @@ const (
 // until no connection is left that should not be.
 func (k *keeper) run() {
 	defer close(k.done)
+	defer k.closeLeaving()
+	defer k.release(&k.canary.pin)
+	defer k.release(&k.canary.old)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	pause, before, failing, rested := beat, 0, false, false
 	for {
 		s := k.survey()
+		k.turn(s.now, s.stale > 0)
+		for _, l := range s.sever {
+			_ = l.sever() // whoever uses it sees the error
+		}
+		if s.probe {
+			k.probe()
+		}
+		alarmed := k.alarmed()
+		if alarmed && k.compare(k.ctx) {
+			continue
+		}
 		interval := time.Minute // no longer, as the wall clock may jump
 		switch {
-		case s.stale == 0:
+		case s.stale == 0 && !alarmed:
 			pause, failing = beat, false
-		case s.over == 0 && s.stale == before && pause == slowestBeat && !rested:
+		case !alarmed && s.over == 0 && s.stale == before && pause == slowestBeat && !rested:
 			k.attention.Store(false) // what comes back is lent on until the next look
 			rested, interval = true, rest
 		default:
@@ -55,9 +69,12 @@ func (k *keeper) run() {
 
 // A survey is how the connections stand.
 type survey struct {
+	now      time.Time
 	stale    int       // those that should be exchanged
 	over     int       // those among them that must not be lent any more
-	deadline time.Time // of the next one that must not
+	sever    []*Login  // those among them that have stayed for too long
+	probe    bool      // ask one although nobody lends
+	deadline time.Time // when something is due next
 }
 
 // survey counts the connections that should be exchanged and finds the next
@@ -66,16 +83,20 @@ type survey struct {
 // back must be pinged when they are lent (see look).
 func (k *keeper) survey() survey {
 	now := time.Now()
-	s := survey{deadline: now.Add(time.Hour)}
+	s := survey{now: now}
 	calm := k.touched.Add(longIdle)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	s.deadline, s.probe = k.scheduleProbes(now)
+	due := false
 	for l := range k.sessions {
-		if l.hold.Over(now) {
+		if l.overAt(now) {
 			s.over++
 			s.stale++
+			k.overstays(l, &s)
 			continue
 		}
+		due = due || l.due.Load()
 		if !l.hold.Current() {
 			s.stale++
 		}
@@ -86,7 +107,10 @@ func (k *keeper) survey() survey {
 	if s.stale == 0 && now.Before(calm) && calm.Before(s.deadline) {
 		s.deadline = calm
 	}
-	k.attention.Store(s.stale > 0 || now.Before(calm))
+	if k.canary.old != nil && k.canary.until.After(now) && k.canary.until.Before(s.deadline) {
+		s.deadline = k.canary.until
+	}
+	k.attention.Store(s.stale > 0 || due || now.Before(calm))
 	k.deadline = s.deadline
 	return s
 }
@@ -99,6 +123,9 @@ func (k *keeper) grant(failing bool) int {
 		return 0
 	}
 	n := k.opts.Pace
+	if k.alarmed() {
+		return 0
+	}
 	if failing {
 		n = 1
 	}
@@ -110,4 +137,24 @@ func (k *keeper) grant(failing bool) int {
 		}
 	}
 	return max(n, 0)
+}
+
+// overstays notes that l has outlived its credential and is still there. The
+// caller holds mu.
+func (k *keeper) overstays(l *Login, s *survey) {
+	if l.overSince.IsZero() {
+		l.overSince = s.now
+	}
+	if k.opts.Overstay <= 0 || l.severed || l.sever == nil {
+		return
+	}
+	at := l.overSince.Add(k.opts.Overstay)
+	switch {
+	case !s.now.Before(at):
+		l.severed = true
+		k.counts.severed++
+		s.sever = append(s.sever, l)
+	case at.Before(s.deadline):
+		s.deadline = at
+	}
 }

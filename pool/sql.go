@@ -15,9 +15,10 @@ import (
 // for pgx; packages below this one bring others.
 type Dialer interface {
 	// Dial logs in once with the credential of l. The driver's connection must
-	// call l.Check in ResetSession (and in IsValid, if it has one) and
-	// l.Closed when its socket is closed. When Dial fails, its caller does the
-	// rest, which Classify decides.
+	// call l.Check in ResetSession, l.Valid in IsValid, l.Denied when a
+	// statement fails for lack of rights, and l.Closed when its socket is
+	// closed, which one wrapped by l.Socket does by itself. When Dial fails,
+	// its caller does the rest, which Classify decides.
 	Dial(ctx context.Context, l *Login) (driver.Conn, error)
 
 	// Verify logs in once with the credential of s, proves that it is fit and
@@ -35,9 +36,10 @@ type Dialer interface {
 // A Prober is a [Dialer] that can tell whether the user of an open session still
 // exists: databases let the sessions of a dropped user live on, without rights.
 type Prober interface {
-	// Probe asks on conn. It returns an error that wraps [ErrDisowned] if the
-	// user is gone, and any other error if that could not be found out.
-	Probe(ctx context.Context, conn *sql.Conn) error
+	// Probe asks on a connection that Dial has made and that nobody else uses
+	// meanwhile. It returns an error that wraps [ErrDisowned] if the user is
+	// gone, and any other error if the connection is broken.
+	Probe(ctx context.Context, conn driver.Conn) error
 }
 
 // A RightsComparer is a [Dialer] that can compare what two users may do.
@@ -47,9 +49,6 @@ type RightsComparer interface {
 	// people, without any secret. None lost: an empty slice.
 	LostRights(ctx context.Context, from, to refresh.Snapshot) ([]string, error)
 }
-
-// ErrDisowned means that a session's user has been dropped behind its back.
-var ErrDisowned = errors.New("the user of the session no longer exists")
 
 // A ManagedDB is a [sql.DB] whose connections log in with a credential that
 // changes underneath. Make one with [OpenDB] and use it as the DB it embeds,
@@ -79,6 +78,12 @@ func OpenDB(ctx context.Context, dialer Dialer, r *refresh.Refresher, opts *Opti
 			return fmt.Errorf("login: %w (%w)", err, refresh.ErrRejected)
 		}
 		return err
+	}
+	if p, ok := dialer.(Prober); ok {
+		k.prober = func(ctx context.Context, conn any) error { return p.Probe(ctx, conn.(driver.Conn)) }
+	}
+	if c, ok := dialer.(RightsComparer); ok {
+		k.lostRights = c.LostRights
 	}
 	if err := k.attach(ctx); err != nil {
 		k.cancel()
@@ -137,7 +142,7 @@ type connector struct {
 
 func (c *connector) Driver() driver.Driver { return c.dialer.Driver() }
 
-// errNoneIdle ends an exchange's search for idle connections.
+// errNoneIdle ends a search for idle connections.
 var errNoneIdle = errors.New("pool: no connection is idle")
 
 type dialed struct {
@@ -151,7 +156,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if begun, ok := ctx.Value(exchangeKey{}).(chan struct{}); ok && begun == nil {
+	if begun, ok := ctx.Value(exchangeKey{}).(chan struct{}); ok && begun == nil || ofProbe(ctx) {
 		return nil, errNoneIdle
 	}
 	result := make(chan dialed)
@@ -204,15 +209,15 @@ func (c *connector) login(ctx context.Context) (driver.Conn, error) {
 			l.Opened()
 			return conn, nil
 		}
-		rejected := c.k.classify(err) == Rejected
-		if rejected {
+		verdict := c.k.classify(err)
+		if verdict == Rejected {
 			l.Rejected() // before the next one may try the same credential
 		}
 		l.Closed()
-		if !rejected || n == mostLogins {
+		if verdict == Unrelated || n == mostLogins {
 			return nil, err
 		}
-		if anotherErr := c.k.another(ctx, l.snapshot.Generation); anotherErr != nil {
+		if anotherErr := c.k.another(ctx, l, verdict); anotherErr != nil {
 			return nil, fmt.Errorf("%w; %w", err, anotherErr)
 		}
 	}

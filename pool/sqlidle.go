@@ -43,13 +43,18 @@ func (db *ManagedDB) fill(ctx context.Context) error {
 	return c.Close()
 }
 
+func (db *ManagedDB) idle() int { return db.Stats().Idle }
+
+func (db *ManagedDB) total() int { return db.Stats().OpenConnections }
+
 func (c *sqlIdle) login() *Login { return c.session }
 func (c *sqlIdle) giveBack()     { _ = c.conn.Close() }
 
-func (c *sqlIdle) leave() {
-	if c.full {
+func (c *sqlIdle) leave() (room bool) {
+	if c.full { // the DB knows no other way
 		c.close()
 	}
+	return c.full
 }
 
 // close has the DB close the connection: that is what it does with a bad one.

@@ -155,6 +155,9 @@ func (h *Hold) Deadline() time.Time { return h.g.life.Load().sessionUntil }
 // generation has been retired by force.
 func (h *Hold) Over(now time.Time) bool { return h.g.over(now) }
 
+// Leased reports whether the credential is a lease of the store.
+func (h *Hold) Leased() bool { return h.g.lease() != nil }
+
 // Rejected notes that the database rejected the login of this hold, like
 // [Refresher.Invalidate]. Logins that were on their way together count as one.
 func (h *Hold) Rejected() {
