@@ -17,13 +17,13 @@ import (
 //   - Sequences that were drawn from stay advanced, locks on rows and tables are
 //     held until the rollback, and the rows that were written are left for
 //     vacuum to clean up.
-//   - What reaches beyond the transaction stays: dblink, foreign tables, files
-//     that COPY writes, session-level advisory locks until conn is closed.
+//   - What reaches beyond the transaction stays: dblink, foreign tables, files,
+//     and session-level advisory locks until conn is closed.
 //   - On a server that only reads, statements that write fail, which speaks
 //     against the credential.
 //
-// Statements that begin or end transactions, PREPARE and COPY from or to the
-// client are refused.
+// Statements that begin or end transactions are refused, and so are PREPARE,
+// which outlives them, and COPY, whose rights are those to select or insert.
 func Execute(sql string, args ...any) Check {
 	return func(ctx context.Context, conn *pgx.Conn) error {
 		word := keyword(sql)
@@ -31,7 +31,7 @@ func Execute(sql string, args ...any) Check {
 			return errors.New("verify: there is no statement to execute")
 		}
 		if slices.Contains(refused, word) {
-			return fmt.Errorf("verify: %s cannot be rolled back and is not executed", strings.ToUpper(word))
+			return fmt.Errorf("verify: %s is not for Execute: it ends the transaction, outlives it or waits for the client", strings.ToUpper(word))
 		}
 		return within(ctx, conn, pgx.ReadWrite, func(tx pgx.Tx) error {
 			if err := execute(ctx, tx, sql, args); err != nil {
@@ -48,9 +48,9 @@ func Execute(sql string, args ...any) Check {
 	}
 }
 
-// refused are the words that begin a statement which ends the transaction or
-// outlives it.
-var refused = []string{"begin", "start", "commit", "end", "rollback", "abort", "prepare"}
+// refused are the words that begin a statement which ends the transaction,
+// outlives it or waits for the client.
+var refused = []string{"begin", "start", "commit", "end", "rollback", "abort", "prepare", "copy"}
 
 // execute never uses the simple protocol, where one text may hold a second
 // statement, such as COMMIT.

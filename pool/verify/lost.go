@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,8 +60,10 @@ const (
 // security lets through, types, languages, large objects, foreign servers,
 // server parameters, tablespaces, other databases.
 func Lost(ctx context.Context, conn *pgx.Conn, from, to Role) ([]string, error) {
-	lost := []string{}
-	more := 0
+	if from.current == 0 || to.current == 0 {
+		return nil, errors.New("verify: a role to compare is empty; RoleOf makes one")
+	}
+	lost, more := []string{}, 0
 	err := within(ctx, conn, pgx.ReadOnly, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, catalogPath); err != nil {
 			return fmt.Errorf("verify: %w", err)

@@ -56,19 +56,19 @@ lost (rank, object, n, "right") as (
 	-- A system role stands for rights of its own, others for nothing but SET
 	-- ROLE beyond the rights that are listed here one by one.
 	select 0, null, 6, 'membership in ' || quote_ident(m.rolname)
-	from who, pg_roles m
-	where m.rolname ~ '^pg_' and pg_has_role(old, m.oid, 'usage') and not pg_has_role(new, m.oid, 'usage')
+	from who, pg_roles m, pg_roles o
+	where m.rolname ~ '^pg_' and o.oid = old and not o.rolsuper and pg_has_role(old, m.oid, 'usage') and not pg_has_role(new, m.oid, 'usage')
 	union all
 	select 6, null, 1, 'set role ' || quote_ident(m.rolname)
-	from who, pg_roles m, pg_roles ol, lateral (values (case when version >= 160000 then 'set' else 'member' end)) as t (how)
-	where m.rolname !~ '^pg_' and m.oid not in (old, oldlogin) and ol.oid = oldlogin and not ol.rolsuper
+	from who, pg_roles m, pg_roles o, lateral (values (case when version >= 160000 then 'set' else 'member' end)) as t (how)
+	where m.rolname !~ '^pg_' and m.oid not in (old, oldlogin) and o.oid = oldlogin and not o.rolsuper
 		and pg_has_role(oldlogin, m.oid, how) and not pg_has_role(newlogin, m.oid, how)
 	union all
 	select rank, name, 0, 'ownership'
 	from who, objects
 	where not system and pg_has_role(old, owner, 'usage') and not pg_has_role(new, owner, 'usage')
 	union all
-	select o.rank, o.name, p.n, p.name
+	select case when o.system then 7 else o.rank end, o.name, p.n, p.name
 	from who cross join objects o join privileges p using (kind)
 	where not (o.divided and p.bycolumn) and case kind
 		when 'database' then case p.name when 'connect'
@@ -82,14 +82,14 @@ lost (rank, object, n, "right") as (
 	union all
 	-- Where something is granted by column, a right on each of them is as good
 	-- as one on the table.
-	select o.rank, o.name, p.n, case when count(*) filter (where c.lost) = count(*) then p.name
+	select case when o.system then 7 else o.rank end, o.name, p.n, case when count(*) filter (where c.lost) = count(*) then p.name
 		else p.name || ' (' || string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where c.lost) || ')' end
 	from who cross join objects o join privileges p using (kind)
 	join pg_attribute a on a.attrelid = o.oid and a.attnum > 0 and not a.attisdropped
 	cross join lateral (select has_column_privilege(old, o.oid, a.attnum, p.name)
 		and not has_column_privilege(new, o.oid, a.attnum, p.name) as lost) as c
 	where o.divided and p.bycolumn
-	group by o.oid, o.rank, o.name, p.n, p.name
+	group by o.oid, o.system, o.rank, o.name, p.n, p.name
 	having count(*) filter (where c.lost) > 0)
 select string_agg("right", ', ' order by n) || coalesce(' on ' || object, ''), count(*) over ()
 from lost

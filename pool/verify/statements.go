@@ -27,7 +27,7 @@ const syntaxError = "42601"
 // the INSERT in a MERGE use [OnSequence].
 //
 // Not proven is what functions and triggers do inside and what row-level
-// security lets through. Functions that are declared STABLE or IMMUTABLE may
+// security lets through, nor in SELECT … INTO the right to create. Functions that are declared STABLE or IMMUTABLE may
 // run while the server plans, without being able to write.
 func Statements(statements ...string) Check {
 	return func(ctx context.Context, conn *pgx.Conn) error {
