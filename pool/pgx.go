@@ -81,18 +81,8 @@ func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts
 	if k.classify == nil {
 		k.classify = ClassifyPostgres
 	}
-	k.verifier = func(ctx context.Context, s refresh.Snapshot) error {
-		cc := config.ConnConfig.Copy()
-		if s.Username != "" {
-			cc.User = s.Username
-		}
-		if config.BeforeConnect != nil {
-			if err := config.BeforeConnect(ctx, cc); err != nil {
-				return err
-			}
-		}
-		return verifyPgx(ctx, cc, s, &k.opts, config.AfterConnect, config.BeforeClose)
-	}
+	v := &pgxVerifier{&k.opts, configFor(config.ConnConfig, config.BeforeConnect), config.AfterConnect, config.BeforeClose}
+	k.verifier, k.lostRights = v.verify, v.lostRights
 	k.prober = func(ctx context.Context, conn any) error { return probePgx(ctx, conn.(*pgx.Conn)) }
 	p := &ManagedPool{keeper: k, config: config}
 

@@ -63,26 +63,12 @@ func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error
 			return err
 		}))
 	}
-	cc, err := d.configFor(ctx, l.snapshot)
+	cc, err := configFor(d.config, d.BeforeConnect)(ctx, l.snapshot)
 	if err != nil {
 		return nil, err
 	}
 	l.k.install(cc, false, func(context.Context) (*Login, error) { return l, nil })
 	return stdlib.GetConnector(*cc, opts...).Connect(ctx)
-}
-
-// configFor returns a copy of the configuration as the user's hook wants it.
-func (d *PostgresDialer) configFor(ctx context.Context, s refresh.Snapshot) (*pgx.ConnConfig, error) {
-	cc := d.config.Copy()
-	if s.Username != "" {
-		cc.User = s.Username
-	}
-	if d.BeforeConnect != nil {
-		if err := d.BeforeConnect(ctx, cc); err != nil {
-			return nil, err
-		}
-	}
-	return cc, nil
 }
 
 func (d *PostgresDialer) shouldPing(ctx context.Context, l *Login, params stdlib.ShouldPingParams) bool {
@@ -106,9 +92,14 @@ func (d *PostgresDialer) Probe(ctx context.Context, conn driver.Conn) error {
 
 // Verify implements [Dialer].
 func (d *PostgresDialer) Verify(ctx context.Context, s refresh.Snapshot, opts *Options) error {
-	cc, err := d.configFor(ctx, s)
-	if err != nil {
-		return err
-	}
-	return verifyPgx(ctx, cc, s, opts, d.AfterConnect, nil)
+	return d.verifier(opts).verify(ctx, s)
+}
+
+// LostRights implements [RightsComparer].
+func (d *PostgresDialer) LostRights(ctx context.Context, from, to refresh.Snapshot) ([]string, error) {
+	return d.verifier(&Options{}).lostRights(ctx, from, to)
+}
+
+func (d *PostgresDialer) verifier(opts *Options) *pgxVerifier {
+	return &pgxVerifier{opts, configFor(d.config, d.BeforeConnect), d.AfterConnect, nil}
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +10,61 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/rekey-go/rekey/pool/verify"
 	"github.com/rekey-go/rekey/refresh"
 )
 
-// verifyPgx proves that the credential of s is fit: it logs in on a connection
-// of its own, as the pool would with its hooks, and runs the user's check. cc
-// is a copy for this login; its password is set only while that is on its way.
-func verifyPgx(ctx context.Context, cc *pgx.ConnConfig, s refresh.Snapshot, opts *Options,
-	afterConnect func(context.Context, *pgx.Conn) error, beforeClose func(*pgx.Conn),
-) error {
+// A pgxVerifier logs in beside a pool of pgx connections, as the pool would
+// with its hooks.
+type pgxVerifier struct {
+	opts         *Options
+	configFor    func(context.Context, refresh.Snapshot) (*pgx.ConnConfig, error)
+	afterConnect func(context.Context, *pgx.Conn) error
+	beforeClose  func(*pgx.Conn)
+}
+
+// verify proves that the credential of s is fit: it logs in and runs the user's
+// check.
+func (v *pgxVerifier) verify(ctx context.Context, s refresh.Snapshot) error {
+	return v.withLogin(ctx, s, func(conn *pgx.Conn) error {
+		if v.opts.Verify == nil {
+			return nil
+		}
+		if err := v.opts.Verify(ctx, conn); err != nil {
+			return unfit("Verify", err)
+		}
+		return nil
+	})
+}
+
+// lostRights logs in with both credentials and compares their roles.
+func (v *pgxVerifier) lostRights(ctx context.Context, from, to refresh.Snapshot) (lost []string, err error) {
+	roleOf := func(conn *pgx.Conn) (role verify.Role) {
+		if err == nil {
+			role, err = verify.RoleOf(ctx, conn)
+		}
+		return role
+	}
+	loginErr := v.withLogin(ctx, from, func(conn *pgx.Conn) error {
+		before := roleOf(conn)
+		return v.withLogin(ctx, to, func(conn *pgx.Conn) error {
+			after := roleOf(conn)
+			if err == nil {
+				lost, err = verify.Lost(ctx, conn, before, after)
+			}
+			return err
+		})
+	})
+	return lost, cmp.Or(err, loginErr)
+}
+
+// withLogin logs in with the credential of s on a connection of its own and
+// calls f with it. The password is set only while the login is on its way.
+func (v *pgxVerifier) withLogin(ctx context.Context, s refresh.Snapshot, f func(*pgx.Conn) error) error {
+	cc, err := v.configFor(ctx, s)
+	if err != nil {
+		return err
+	}
 	cc.Password = ""
 	var config *pgconn.Config // what errors and conn.Config point at
 	hook := cc.AfterNetConnect
@@ -36,25 +83,20 @@ func verifyPgx(ctx context.Context, cc *pgx.ConnConfig, s refresh.Snapshot, opts
 		config.Password = ""
 	}
 	if err != nil {
-		return loginError(err, opts)
+		return loginError(err, v.opts)
 	}
 	defer func() {
-		if beforeClose != nil {
-			beforeClose(conn)
+		if v.beforeClose != nil {
+			v.beforeClose(conn)
 		}
 		_ = conn.Close(context.WithoutCancel(ctx))
 	}()
-	if afterConnect != nil {
-		if err := afterConnect(ctx, conn); err != nil {
+	if v.afterConnect != nil {
+		if err := v.afterConnect(ctx, conn); err != nil {
 			return unfit("AfterConnect", err)
 		}
 	}
-	if opts.Verify != nil {
-		if err := opts.Verify(ctx, conn); err != nil {
-			return unfit("Verify", err)
-		}
-	}
-	return nil
+	return f(conn)
 }
 
 // loginError decides whether a failed login condemns the credential.
@@ -76,4 +118,20 @@ func unfit(hook string, err error) error {
 		return fmt.Errorf("%s: %w", hook, err)
 	}
 	return fmt.Errorf("%s: %w (%w)", hook, err, refresh.ErrRejected)
+}
+
+// configFor makes copies of a configuration for single logins, as the user's
+// hook wants them.
+func configFor(config *pgx.ConnConfig, hook func(context.Context, *pgx.ConnConfig) error,
+) func(context.Context, refresh.Snapshot) (*pgx.ConnConfig, error) {
+	return func(ctx context.Context, s refresh.Snapshot) (*pgx.ConnConfig, error) {
+		cc := config.Copy()
+		if s.Username != "" {
+			cc.User = s.Username
+		}
+		if hook == nil {
+			return cc, nil
+		}
+		return cc, hook(ctx, cc)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +42,7 @@ type canary struct {
 	alarm   bool                           // paused until the rights have been compared
 	left    int                            // comparisons that may still be made with this generation
 	denials map[string]map[string]struct{} // rights errors that have been seen, by user
-	lost    []string                       // what was proven lost; candidates must have it
+	strict  bool                           // one was taken back: candidates must lose no right
 }
 
 const (
@@ -64,7 +63,12 @@ func (k *keeper) turn(now time.Time, rolling bool) {
 			k.release(&pin)
 		}
 		k.mu.Lock()
-		c.old, c.until, c.alarm, c.left = pin, now.Add(k.opts.Canary), false, mostComparisons
+		c.old, c.until, c.left = pin, now.Add(k.opts.Canary), mostComparisons
+		c.alarm = false
+		for text := range c.denials[to.Username] { // some may have come before the goroutine
+			_, known := c.denials[from.Username][text]
+			c.alarm = c.alarm || pin != nil && !known
+		}
 		for user := range c.denials {
 			if user != from.Username && user != to.Username {
 				delete(c.denials, user)
@@ -164,35 +168,34 @@ func (k *keeper) compare(ctx context.Context) bool {
 	c.alarm = false
 	c.left--
 	if err == nil && len(lost) > 0 {
-		c.lost = lost
+		c.strict = true
 		k.counts.takenBack++
 	}
 	return true
 }
 
-// fit verifies a candidate: it must log in, and have the rights that an earlier
-// one was taken back for.
+// fit verifies a candidate: it must log in, and after one was taken back it
+// must have all rights of the current user.
 func (k *keeper) fit(ctx context.Context, s refresh.Snapshot) error {
 	if err := k.verifier(ctx, s); err != nil {
 		return err
 	}
 	k.mu.Lock()
-	needed := k.canary.lost
+	strict := k.canary.strict
 	k.mu.Unlock()
 	current := k.refresher.Current()
-	if len(needed) == 0 || current.Username == s.Username {
+	if !strict || current.Username == s.Username {
 		return nil
 	}
 	lost, err := k.lostRights(ctx, current, s)
 	if err != nil {
 		return fmt.Errorf("rights of user %q could not be compared with those of %q: %w", s.Username, current.Username, err)
 	}
-	lost = slices.DeleteFunc(lost, func(right string) bool { return !slices.Contains(needed, right) })
 	if len(lost) > 0 {
 		return fmt.Errorf("%w (%w)", &LostRightsError{current.Username, s.Username, lost}, refresh.ErrRejected)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.canary.lost = nil
+	k.canary.strict = false
 	return nil
 }
