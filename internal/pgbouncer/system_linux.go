@@ -1,0 +1,106 @@
+package pgbouncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+const place = "/usr/sbin/pgbouncer" // not in every PATH
+
+// find returns the program, which it installs if it may.
+func find(ctx context.Context, log *log.Logger) (string, error) {
+	for _, name := range []string{"pgbouncer", place} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	if os.Geteuid() != 0 {
+		return "", errors.New("there is no pgbouncer here and installing it needs root")
+	}
+	// Test binaries run side by side: one installs, the others wait for it.
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "rekey-pgbouncer-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", err
+	}
+	if path, err := exec.LookPath(place); err == nil {
+		return path, nil
+	}
+	log.Println("installing the package pgbouncer (apt-get)")
+	install := []string{"install", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", "pgbouncer"}
+	if err := apt(ctx, install...); err != nil {
+		log.Println("the package lists are missing or old: apt-get update")
+		if err := apt(ctx, "update", "-q"); err != nil {
+			return "", err
+		}
+		if err := apt(ctx, install...); err != nil {
+			return "", err
+		}
+	}
+	return exec.LookPath(place)
+}
+
+func apt(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", args...)
+	// In runlevel 1 the package does not start a service of its own.
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, text)
+	}
+	return nil
+}
+
+// adjust ties the child's life to ours and, as PgBouncer refuses to run as
+// root, gives it another account then.
+func adjust(cmd *exec.Cmd) error {
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() == 0 {
+		uid, gid, err := account()
+		if err != nil {
+			return err
+		}
+		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}}
+	}
+	cmd.SysProcAttr = attr
+	return nil
+}
+
+// handOver gives a directory to the account the pooler will run as.
+func handOver(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	uid, gid, err := account()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, uid, gid))
+	})
+}
+
+// account is the one that pgserver uses, so that both read the same files.
+func account() (uid, gid int, err error) {
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, badUID := strconv.Atoi(u.Uid)
+		gid, badGID := strconv.Atoi(u.Gid)
+		return uid, gid, errors.Join(badUID, badGID)
+	}
+	return 0, 0, errors.New("it does not run as root and there is no user postgres or nobody")
+}
