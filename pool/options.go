@@ -21,8 +21,9 @@ type Options struct {
 	// Verify is run on a connection of its own with each new credential,
 	// after the login and before anybody gets the credential. An error that is
 	// not about the network or the state of the server rejects the credential
-	// and the old one stays. Nil: a login is enough. It is used by
-	// PostgreSQL pools over pgx.
+	// and the old one stays. Package [github.com/rekey-go/rekey/pool/verify]
+	// has checks. Nil: a login is enough. It is used by PostgreSQL pools over
+	// pgx.
 	Verify func(ctx context.Context, conn *pgx.Conn) error
 
 	// LoginTimeout bounds how long one login waits for a usable credential.
