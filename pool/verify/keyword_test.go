@@ -33,7 +33,7 @@ func TestKeyword(t *testing.T) {
 		"commit/**/and":                     "commit",
 		"\u00a0commit":                      "\u00a0", // not a blank to the server
 		"prepare\u00a0x":                    "prepare",
-		"\xffcommit":                        "\xff",
+		"\xffcommit":                        "\ufffd",
 		"drop":                              "drop",
 		"end_of":                            "end_of",
 		"with\tx as (select) select 'begin": "with",
