@@ -21,5 +21,5 @@
 // depend on search_path: an object that shadows one of the system's neither
 // fools it nor runs.
 //
-// Written for PostgreSQL 13 and later.
+// Tested on PostgreSQL 15 and 18.
 package verify

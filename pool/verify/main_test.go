@@ -68,11 +68,14 @@ func (b *bench) do(sql string, names ...string) {
 	require.NoError(b.t, err, sql)
 }
 
-func (b *bench) login(user string) *pgx.Conn {
+func (b *bench) login(user string, mode ...pgx.QueryExecMode) *pgx.Conn {
 	b.t.Helper()
 	config, err := pgx.ParseConfig(b.DSN)
 	require.NoError(b.t, err)
 	config.User, config.Password = user, "secret"
+	for _, m := range mode {
+		config.DefaultQueryExecMode = m
+	}
 	conn, err := pgx.ConnectConfig(b.t.Context(), config)
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { conn.Close(context.Background()) })

@@ -16,7 +16,6 @@ import (
 // Row-level security and what functions and triggers do are not looked at.
 func Privileges(grants ...Grant) Check {
 	return func(ctx context.Context, conn *pgx.Conn) error {
-		batch := &pgx.Batch{}
 		words := make([][]string, len(grants))
 		for i, g := range grants {
 			var err error
@@ -32,7 +31,7 @@ func Privileges(grants ...Grant) Check {
 			if _, err := tx.Exec(ctx, catalogPath); err != nil {
 				return fmt.Errorf("verify: %w", err)
 			}
-			state := &findings{}
+			batch, state := &pgx.Batch{}, &findings{}
 			for i, g := range grants {
 				g.queue(batch, oids[i], words[i], state)
 			}
@@ -68,14 +67,10 @@ func resolve(ctx context.Context, tx pgx.Tx, grants []Grant) ([]uint32, error) {
 			from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[]))
 				with ordinality as g (name, kind, n)) as named
 		order by n`, names, kinds)
+	var oids []uint32
 	if err == nil {
-		return collect(rows)
+		oids, err = pgx.CollectRows(rows, pgx.RowTo[uint32])
 	}
-	return nil, fmt.Errorf("verify: %w", err)
-}
-
-func collect(rows pgx.Rows) ([]uint32, error) {
-	oids, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}

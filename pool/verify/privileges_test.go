@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/pool/verify"
@@ -253,4 +254,36 @@ func TestAllFindsEverything(t *testing.T) {
 	require.NotContains(t, err.Error(), "57P01")
 	require.False(t, errors.Is(err, t.Context().Err()))
 	require.NoError(t, verify.All()(t.Context(), conn))
+}
+
+// Whatever way of asking a pool is configured for, as poolers demand.
+func TestEveryQueryExecMode(t *testing.T) {
+	b := newBench(t)
+	app, none := b.role("app", ""), b.role("none", "")
+	b.do("grant select, insert on orders to %[1]s; grant usage on sequence orders_id_seq to %[1]s", app)
+	from, to := b.roleOf(app), b.roleOf(none)
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		conn := b.login(app, mode)
+		for range 2 {
+			require.NoError(t, verify.All(
+				verify.Privileges(verify.On("orders", "select", "insert"), verify.OnColumns(`public."orders"`, []string{"id"}, "select"),
+					verify.OnSequence("orders_id_seq", "usage"), verify.OnFunction("pg_catalog.now()"), verify.OnDatabase("", "connect")),
+				verify.Statements("insert into orders (item, qty) values ($1, $2)", "select 1", "select 1; "),
+				verify.Execute("insert into orders (item, qty) values ($1, $2)", "it's", 3),
+				verify.Execute("insert into orders (item) values ('x')"),
+			)(t.Context(), conn), mode)
+			requireCode(t, verify.Statements("select 1; select 2")(t.Context(), conn), "42601")
+			requireCode(t, verify.Execute("select 1; commit")(t.Context(), conn), "42601")
+			requireCode(t, verify.Execute("select $1::int; commit", 1)(t.Context(), conn), "42601")
+			lost, err := verify.Lost(t.Context(), conn, from, to)
+			require.NoError(t, err)
+			require.Equal(t, []string{"select, insert on table public.orders", "usage on sequence public.orders_id_seq"}, lost)
+			again, err := verify.RoleOf(t.Context(), conn)
+			require.NoError(t, err)
+			require.Equal(t, from, again)
+		}
+	}
 }
