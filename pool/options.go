@@ -62,6 +62,10 @@ type Options struct {
 	// the driver's own rule, such as [ClassifyPostgres].
 	Classify func(error) Verdict
 
+	// Trace is told of every rollover, and with [Open] of what the pool's own
+	// refresher does, unless Refresh has a Trace. Nil: nobody is.
+	Trace refresh.Trace
+
 	// Logger receives what happens, without any secret. Nil: [slog.Default].
 	Logger *slog.Logger
 }

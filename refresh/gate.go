@@ -61,8 +61,10 @@ func (r *Refresher) tryCandidates(current source.Credential) error {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
 	defer cancel()
+	fetching, ended := r.trace(source.BypassCache(ctx), "fetch", source.Credential{}, 0)
 	start := time.Now()
-	candidates, err := cs.Candidates(source.BypassCache(ctx))
+	candidates, err := cs.Candidates(fetching)
+	ended(err)
 	if err != nil {
 		failure = fmt.Errorf("%w; its candidates are not known: %w", failure, err)
 	}
@@ -124,7 +126,10 @@ func (r *Refresher) admit(c source.Credential) error {
 func (r *Refresher) verify(ctx context.Context, consumer Consumer, s Snapshot) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	return consumer.Verify(ctx, s)
+	ctx, ended := r.trace(ctx, "verify", s.Credential, s.Generation)
+	err := consumer.Verify(ctx, s)
+	ended(err)
+	return err
 }
 
 // longestRefusal bounds the pause after new leases that the database rejected.

@@ -137,12 +137,14 @@ func (r *Refresher) replace(bypass, afresh bool) error {
 }
 
 // fetch asks the source once and completes its answer.
-func (r *Refresher) fetch(ctx context.Context, bypass bool) (source.Credential, error) {
+func (r *Refresher) fetch(ctx context.Context, bypass bool) (c source.Credential, err error) {
 	if bypass {
 		ctx = source.BypassCache(ctx)
 	}
+	ctx, ended := r.trace(ctx, "fetch", c, 0)
+	defer func() { ended(err) }()
 	start := time.Now()
-	c, err := r.src.Credential(ctx)
+	c, err = r.src.Credential(ctx)
 	if err != nil {
 		return source.Credential{}, err
 	}
@@ -178,10 +180,11 @@ func (r *Refresher) renew(g *generation) error {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
 	defer cancel()
+	old := g.snapshot()
+	ctx, ended := r.trace(ctx, "renew", old.Credential, old.Generation)
 	start := time.Now()
 	c, err := lease.Renew(ctx)
 	now := time.Now()
-	old := g.snapshot()
 	switch {
 	case err != nil:
 		g.renewable = !source.IsPermanent(err)
@@ -192,6 +195,7 @@ func (r *Refresher) renew(g *generation) error {
 		err = fmt.Errorf("the renewal brought no more time than the end at %s", old.Expires.Format(time.RFC3339))
 		g.renewable = false
 	}
+	ended(err)
 	if err != nil {
 		err = fmt.Errorf("the lease of user %q was not renewed: %w", old.Username, err)
 		r.mu.Lock()

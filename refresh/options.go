@@ -62,6 +62,10 @@ type Options struct {
 	// credential or [Refresher.Refresh] helps.
 	LoginPause time.Duration
 
+	// Trace is told of every request to the source, verification, renewal and
+	// revocation, for spans and durations. Nil: nobody is.
+	Trace Trace
+
 	// Logger receives what happens, without any secret. Nil: [slog.Default].
 	Logger *slog.Logger
 }

@@ -166,7 +166,7 @@ func (r *Refresher) revoke(c source.Credential) error {
 	const tries = 3
 	for n := 1; ; n++ {
 		ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
-		err := c.Lease.Revoke(ctx)
+		err := r.revokeOnce(ctx, c)
 		cancel()
 		switch {
 		case err == nil || reached(time.Now(), c.Expires):
@@ -180,6 +180,13 @@ func (r *Refresher) revoke(c source.Credential) error {
 			return err
 		}
 	}
+}
+
+func (r *Refresher) revokeOnce(ctx context.Context, c source.Credential) error {
+	ctx, ended := r.trace(ctx, "revoke", c, 0)
+	err := c.Lease.Revoke(ctx)
+	ended(err)
+	return err
 }
 
 // Close stops refreshing, revokes the leases that are left and waits for all
@@ -255,7 +262,7 @@ func (r *Refresher) revokeAll(ctx context.Context) error {
 		n++
 		waiting[c.Username] = true
 		go func() { // ends with ctx: Revoke returns then
-			err := c.Lease.Revoke(ctx)
+			err := r.revokeOnce(ctx, c)
 			if err != nil {
 				err = fmt.Errorf("refresh: lease of user %q not revoked, it ends at %s: %w", c.Username, c.Expires.Format(time.RFC3339), err)
 				r.mu.Lock()
