@@ -52,6 +52,9 @@ func Open(ctx context.Context, connString string, src source.Source, opts *Optio
 			ro = *opts.Refresh
 		}
 		ro.Logger = cmp.Or(ro.Logger, opts.Logger)
+		if ro.Trace == nil {
+			ro.Trace = opts.Trace
+		}
 	}
 	r, err := refresh.New(ctx, src, &ro)
 	if err != nil {

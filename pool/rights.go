@@ -50,38 +50,45 @@ const (
 	mostDenials     = 256 // remembered of one user
 )
 
-// turn follows a change of the generation, and lets go of the old one when its
-// time is over.
-func (k *keeper) turn(now time.Time, rolling bool) {
+// turn follows a change of the generation.
+func (k *keeper) turn() {
 	c := &k.canary
-	if pin := c.pin; !pin.Current() {
-		next := k.attachment.Pin()
-		k.release(&c.old)
-		c.pin = next
-		from, to := pin.Snapshot(), next.Snapshot()
-		if k.lostRights == nil || k.opts.Canary < 0 || from.Username == to.Username || from.Generation > to.Generation {
-			k.release(&pin)
-		}
-		k.mu.Lock()
-		c.old, c.until, c.left = pin, now.Add(k.opts.Canary), mostComparisons
-		c.alarm = false
-		for text := range c.denials[to.Username] { // some may have come before the goroutine
-			_, known := c.denials[from.Username][text]
-			c.alarm = c.alarm || pin != nil && !known
-		}
-		for user := range c.denials {
-			if user != from.Username && user != to.Username {
-				delete(c.denials, user)
-			}
-		}
-		k.mu.Unlock()
+	pin := c.pin
+	if pin.Current() {
+		return
 	}
-	if c.old != nil && (c.old.Over(now) || !rolling && now.After(c.until)) {
-		k.release(&c.old)
-		k.mu.Lock()
-		c.alarm = false
-		k.mu.Unlock()
+	next := k.attachment.Pin()
+	from, to := pin.Snapshot(), next.Snapshot()
+	k.traceRollover(to)
+	k.release(&c.old)
+	c.pin = next
+	if k.lostRights == nil || k.opts.Canary < 0 || from.Username == to.Username || from.Generation > to.Generation {
+		k.release(&pin)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c.old, c.until, c.left, c.alarm = pin, time.Now().Add(k.opts.Canary), mostComparisons, false
+	for text := range c.denials[to.Username] { // some may have come before the goroutine
+		_, known := c.denials[from.Username][text]
+		c.alarm = c.alarm || pin != nil && !known
+	}
+	for user := range c.denials {
+		if user != from.Username && user != to.Username {
+			delete(c.denials, user)
+		}
+	}
+}
+
+// letGo lets go of the old generation when its time is over.
+func (k *keeper) letGo(now time.Time, rolling bool) {
+	c := &k.canary
+	if c.old == nil || !c.old.Over(now) && (rolling || now.Before(c.until)) {
+		return
+	}
+	k.release(&c.old)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c.alarm = false
 }
 
 // release releases a hold and forgets it.

@@ -3,6 +3,8 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -252,4 +254,34 @@ func TestRightsErrorsAreSeenInEveryKindOfStatement(t *testing.T) {
 		require.True(t, denied(use()), name)
 		require.Greater(t, p.Health().Denied, before, name)
 	}
+}
+
+func TestRolloverIsTraced(t *testing.T) {
+	b := newBench(t)
+	var r record
+	trace := func(ctx context.Context, operation string, attrs ...slog.Attr) (context.Context, func(error)) {
+		if operation != "rollover" {
+			return ctx, func(error) {}
+		}
+		begun := fmt.Sprint(attrs)
+		r.add("begin " + begun)
+		return ctx, func(err error) { r.add(fmt.Sprint("end ", begun, err)) }
+	}
+	p := b.open(4, &pool.Options{Trace: trace, Refresh: &refresh.Options{Name: "orders", Logger: logger(t)}})
+	fill(t, p, 4)
+	b.newPassword()
+	require.NoError(t, p.Drained(within(t, patience), "v0"))
+	eventually(t, func() bool { return len(r.all()) == 2 }, "it ends")
+	attrs := "[credential=orders generation=2 user=" + b.user + " version=v1]"
+	require.Equal(t, []string{"begin " + attrs, "end " + attrs + "<nil>"}, r.all())
+
+	held, err := p.Acquire(t.Context())
+	require.NoError(t, err)
+	b.newPassword()
+	eventually(t, func() bool { return len(r.all()) == 3 }, "begins")
+	b.newPassword()
+	eventually(t, func() bool { return len(r.all()) == 5 }, "is overtaken")
+	require.Contains(t, r.all()[3], "generation=3 user="+b.user+" version=v2]overtaken")
+	held.Release()
+	eventually(t, func() bool { return len(r.all()) == 6 }, "ends")
 }

@@ -1,6 +1,12 @@
 package pool
 
-import "time"
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/rekey-go/rekey/refresh"
+)
 
 // During a rollover connections are exchanged in a rhythm. The beat slows down
 // while those that are left are lent and the pool has to wait for them, and
@@ -16,14 +22,19 @@ const (
 func (k *keeper) run() {
 	defer close(k.done)
 	defer k.closeLeaving()
+	defer func() { k.rolled(refresh.ErrClosed) }()
 	defer k.release(&k.canary.pin)
 	defer k.release(&k.canary.old)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	pause, before, failing, rested := beat, 0, false, false
 	for {
+		k.turn() // first, so that the survey sees what it has seen
 		s := k.survey()
-		k.turn(s.now, s.stale > 0)
+		k.letGo(s.now, s.stale > 0)
+		if s.stale == 0 {
+			k.rolled(nil)
+		}
 		for _, l := range s.sever {
 			_ = l.sever() // whoever uses it sees the error
 		}
@@ -156,5 +167,22 @@ func (k *keeper) overstays(l *Login, s *survey) {
 		s.sever = append(s.sever, l)
 	case at.Before(s.deadline):
 		s.deadline = at
+	}
+}
+
+var errOvertaken = errors.New("overtaken by the next generation")
+
+// traceRollover begins to trace the rollover to the generation of s.
+func (k *keeper) traceRollover(s refresh.Snapshot) {
+	k.rolled(errOvertaken)
+	_, k.rollover = k.opts.Trace.Start(k.ctx, "rollover", slog.String("credential", k.refresher.Health().Name),
+		slog.Uint64("generation", s.Generation), slog.String("user", s.Username), slog.String("version", s.Version))
+}
+
+// rolled ends what traceRollover began.
+func (k *keeper) rolled(err error) {
+	if k.rollover != nil {
+		k.rollover(err)
+		k.rollover = nil
 	}
 }
