@@ -74,6 +74,38 @@ func BenchmarkAcquire(b *testing.B) {
 	run("managed", db.open(4, nil))
 }
 
+// BenchmarkAcquireInRollover is BenchmarkAcquire while a rollover is under way
+// that cannot end, because one old connection is lent.
+func BenchmarkAcquireInRollover(b *testing.B) {
+	db := newBench(b)
+	run := func(name string, p acquirer, rotate func()) {
+		b.Run(name, func(b *testing.B) {
+			ctx := b.Context()
+			held, err := p.Acquire(ctx)
+			require.NoError(b, err)
+			defer held.Release()
+			rotate()
+			b.ReportAllocs()
+			for b.Loop() {
+				c, err := p.Acquire(ctx)
+				if err != nil {
+					b.Fatal(err)
+				}
+				c.Release()
+			}
+		})
+	}
+	run("raw", db.rawPool(4), func() {})
+	p := db.open(4, nil)
+	run("managed", p, func() {
+		generation := p.Health().Generation
+		db.newPassword()
+		eventually(b, func() bool { return p.Health().Generation > generation }, "adopted")
+		require.NoError(b, selectOne(b.Context(), p))
+		require.True(b, p.Attention())
+	})
+}
+
 type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

@@ -34,7 +34,9 @@ type idleConn interface {
 type exchangeKey struct{}
 
 // ofExchange reports whether ctx comes from an exchange.
-func ofExchange(ctx context.Context) bool { return ctx.Value(exchangeKey{}) != nil }
+func (k *keeper) ofExchange(ctx context.Context) bool {
+	return k.exchanging.Load() && ctx.Value(exchangeKey{}) != nil
+}
 
 const (
 	// longestGrip bounds how long an exchange keeps idle connections from
@@ -57,6 +59,8 @@ const (
 func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
+	k.exchanging.Store(true)
+	defer k.exchanging.Store(false)
 	over, victims, rest := k.choose(ctx, n-len(k.leaving))
 	for _, v := range over {
 		v.leave()

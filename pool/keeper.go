@@ -28,8 +28,9 @@ type keeper struct {
 
 	// attention is false while every connection is of the current generation
 	// and good: then lending one costs this load and nothing else.
-	attention atomic.Bool
-	allowance atomic.Int32 // stale connections that callers may still give up in this beat
+	attention  atomic.Bool
+	exchanging atomic.Bool  // an exchange is under way
+	allowance  atomic.Int32 // stale connections that callers may still give up in this beat
 
 	mu       sync.Mutex // guards what follows; never held over I/O
 	sessions map[*Login]struct{}

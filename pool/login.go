@@ -83,7 +83,7 @@ func (l *Login) ApplicationName(base string) string {
 // itself, because it may be probed (see [Prober]). While nothing is the matter
 // it is one atomic load.
 func (l *Login) Check(ctx context.Context) error {
-	if !l.k.attention.Load() || ofExchange(ctx) || l.k.lend(l) && (!l.due.Load() || l.k.ask(ctx, l, l.conn)) {
+	if !l.k.attention.Load() || l.well() || l.k.ofExchange(ctx) || l.k.lend(l) && (!l.due.Load() || l.k.ask(ctx, l, l.conn)) {
 		return nil
 	}
 	return driver.ErrBadConn
@@ -117,6 +117,10 @@ func (l *Login) onSever(sever func() error) {
 	defer l.k.mu.Unlock()
 	l.sever = sever
 }
+
+// well reports whether nothing is the matter with the session, which is so for
+// most even during a rollover.
+func (l *Login) well() bool { return !l.due.Load() && !l.gone.Load() && l.hold.Endless() }
 
 // over reports whether the session must not be lent any more. The clocks are
 // asked only if the credential ends.

@@ -40,7 +40,12 @@ type pgLogin struct {
 // sessionKey is where a connection's Login is in its custom data.
 const sessionKey = "github.com/rekey-go/rekey/pool"
 
+// sessionOf finds the login of a connection. The way over the socket is the
+// short one, unless the user's hooks have wrapped it.
 func sessionOf(conn *pgx.Conn) *Login {
+	if s := socketOf(conn.PgConn().Conn()); s != nil && s.login != nil {
+		return s.login
+	}
 	l, _ := conn.PgConn().CustomData()[sessionKey].(*Login)
 	return l
 }

@@ -136,11 +136,9 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 	}
 	hooked.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		if k.attention.Load() {
-			if ofExchange(ctx) {
-				return true, nil // it looks for itself
-			}
 			l := sessionOf(conn)
-			if !k.lend(l) || l != nil && l.due.Load() && !k.ask(ctx, l, conn) {
+			if l != nil && !l.well() && !k.ofExchange(ctx) && // an exchange looks for itself
+				(!k.lend(l) || l.due.Load() && !k.ask(ctx, l, conn)) {
 				return false, nil
 			}
 		}
@@ -169,11 +167,11 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 		if params.IdleDuration < longIdle && !k.attention.Load() {
 			return shouldPing(ctx, params)
 		}
-		if ofExchange(ctx) {
+		if k.ofExchange(ctx) {
 			return false
 		}
 		ping := shouldPing(ctx, params)
-		return k.look(sessionOf(params.Conn)) || ping
+		return k.look(sessionOf(params.Conn), params.IdleDuration) || ping
 	}
 	return hooked
 }
@@ -185,11 +183,11 @@ const longIdle = 100 * time.Millisecond
 // look examines a connection that has been idle for long, or any during a
 // rollover, and reports whether it must be pinged in any case: pools count its
 // idle time from when an exchange gave it back.
-func (k *keeper) look(l *Login) (ping bool) {
+func (k *keeper) look(l *Login, idle time.Duration) (ping bool) {
 	if l == nil {
 		return false
 	}
-	if l.over() {
+	if idle >= longIdle && l.over() {
 		k.attention.Store(true) // PrepareConn comes next and turns it away
 		k.poke()
 		return false

@@ -45,7 +45,7 @@ func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error
 			if err := l.Check(ctx); err != nil {
 				return err
 			}
-			if d.ResetSession != nil && !ofExchange(ctx) && !ofProbe(ctx) {
+			if d.ResetSession != nil && !l.k.ofExchange(ctx) && !ofProbe(ctx) {
 				return d.ResetSession(ctx, conn)
 			}
 			return nil
@@ -72,7 +72,7 @@ func (d *PostgresDialer) Dial(ctx context.Context, l *Login) (driver.Conn, error
 }
 
 func (d *PostgresDialer) shouldPing(ctx context.Context, l *Login, params stdlib.ShouldPingParams) bool {
-	if ofExchange(ctx) {
+	if l.k.ofExchange(ctx) {
 		return false
 	}
 	ping := params.IdleDuration > time.Second
@@ -82,7 +82,7 @@ func (d *PostgresDialer) shouldPing(ctx context.Context, l *Login, params stdlib
 	if params.IdleDuration < longIdle && !l.k.attention.Load() {
 		return ping
 	}
-	return l.k.look(l) || ping
+	return l.k.look(l, params.IdleDuration) || ping
 }
 
 // Probe implements [Prober].

@@ -144,6 +144,12 @@ func (h *Hold) Generation() uint64 { return h.g.number }
 // atomic load.
 func (h *Hold) Current() bool { return h.r.current.Load() == h.g }
 
+// Endless reports whether the generation is current and its sessions have no
+// end. It is two atomic loads.
+func (h *Hold) Endless() bool {
+	return h.r.current.Load() == h.g && h.g.life.Load().sessionUntil.IsZero()
+}
+
 // Deadline returns when sessions of this generation must have ended: the
 // credential's end less the margin if it ends sessions, or the end of
 // [Options.Drain] once it has been replaced, whichever is earlier. The zero
