@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"errors"
 	"log/slog"
 	"time"
 
@@ -170,11 +169,16 @@ func (k *keeper) overstays(l *Login, s *survey) {
 	}
 }
 
-var errOvertaken = errors.New("overtaken by the next generation")
+// overtaken ends the trace of a rollover to a generation that is replaced
+// before the rollover is over.
+type overtaken struct{}
+
+func (overtaken) Error() string     { return "overtaken by the next generation" }
+func (overtaken) ErrorCode() string { return "overtaken" }
 
 // traceRollover begins to trace the rollover to the generation of s.
 func (k *keeper) traceRollover(s refresh.Snapshot) {
-	k.rolled(errOvertaken)
+	k.rolled(overtaken{})
 	_, k.rollover = k.opts.Trace.Start(k.ctx, "rollover", slog.String("credential", k.refresher.Health().Name),
 		slog.Uint64("generation", s.Generation), slog.String("user", s.Username), slog.String("version", s.Version))
 }
