@@ -157,7 +157,7 @@ func (b *bench) open(src source.Source, tel *otelpool.Telemetry, opts pool.Optio
 	p, err := pool.Open(b.t.Context(), b.DSN+"&pool_max_conns=4&pool_min_conns=4", src, &opts)
 	require.NoError(b.t, err)
 	b.t.Cleanup(p.Close)
-	eventually(b.t, func() bool { return p.Health().Connections[1] == 4 }, "all are open")
+	eventually(b.t, func() bool { return p.Health().Logins == 4 }, "all are open")
 	return p
 }
 
