@@ -14,7 +14,7 @@
 //	rekey.pool.status                     UpDownCounter  1             1 for the state of the pool, 0 for the others (rekey.pool.state)
 //	rekey.credential.expiry               Gauge          s             time until the credential's end, negative after it; none where it has no end
 //	rekey.credential.lifetime             Gauge          s             from issue to end, as granted last; none where it has no end
-//	rekey.credential.generation           Gauge          {generation}  rises by one with each credential adopted
+//	rekey.credential.generation           Gauge          {generation}  number of the current credential, counted by adoptions; falls when one is taken back
 //	rekey.refresh.consecutive_failures    Gauge          {failure}     attempts to refresh that failed in a row
 //	rekey.login.consecutive_rejections    Gauge          {rejection}   logins that the database rejected in a row with the current credential
 //	rekey.logins                          Counter        {login}       logins by outcome (rekey.login.outcome)
@@ -36,7 +36,7 @@
 //	db.client.connection.pool.name  the name given by [Named]; else absent
 //	rekey.pool.state                fresh, degraded, expired, disowned, closed
 //	rekey.login.outcome             success, rejected
-//	rekey.generation.role           current; previous: the one before, or one that was withdrawn; older
+//	rekey.generation.role           current, replaced
 //	rekey.generation.number         on connection.count, with [Options.Generations]
 //	rekey.operation                 fetch, verify, renew, revoke
 //	error.type                      rejected, expired, closed, disowned, timeout, canceled, an SQLSTATE, the

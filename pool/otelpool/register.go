@@ -16,7 +16,7 @@ import (
 	"github.com/rekey-go/rekey/refresh"
 )
 
-var states = []refresh.State{refresh.Fresh, refresh.Degraded, refresh.Expired, "disowned", refresh.Closed}
+var states = []refresh.State{refresh.Fresh, refresh.Degraded, refresh.Expired, refresh.Disowned, refresh.Closed}
 
 // Named gives p a name of its own in metrics. Pools that share a credential
 // need one each.
@@ -168,18 +168,13 @@ func (o *observed) observe(to metric.Observer) {
 	to.ObserveInt64(o.unrevoked, int64(h.Unrevoked), o.base)
 }
 
-// roles of a generation, by its distance from the current one.
-var roles = []string{"current", "previous", "older"}
+var roles = []string{"current", "replaced"}
 
 func role(generation, current uint64) string {
-	switch {
-	case generation == current:
+	if generation == current {
 		return "current"
-	case generation+1 < current:
-		return "older"
-	default: // the one before, or a later one that has been withdrawn
-		return "previous"
 	}
+	return "replaced"
 }
 
 func (o *observed) observeConnections(to metric.Observer, h pool.Health) {

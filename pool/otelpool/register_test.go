@@ -1,6 +1,7 @@
 package otelpool_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -38,8 +39,7 @@ func TestMetricsFollowARotation(t *testing.T) {
 		"rekey.logins{" + of + ",rekey.login.outcome=success}":              4,
 		"rekey.logins{" + of + ",rekey.login.outcome=rejected}":             0,
 		"rekey.connection.count{" + of + ",rekey.generation.role=current}":  4,
-		"rekey.connection.count{" + of + ",rekey.generation.role=previous}": 0,
-		"rekey.connection.count{" + of + ",rekey.generation.role=older}":    0,
+		"rekey.connection.count{" + of + ",rekey.generation.role=replaced}": 0,
 		"rekey.connection.overstaying{" + of + "}":                          0,
 		"rekey.connection.retired{" + of + "}":                              0,
 		"rekey.lease.live{" + of + "}":                                      1,
@@ -57,7 +57,7 @@ func TestMetricsFollowARotation(t *testing.T) {
 	b.rotate()
 	eventually(t, func() bool {
 		m = d.metrics()
-		return m["rekey.connection.count{"+of+",rekey.generation.role=previous}"] == 1 &&
+		return m["rekey.connection.count{"+of+",rekey.generation.role=replaced}"] == 1 &&
 			m["rekey.connection.count{"+of+",rekey.generation.role=current}"] >= 3
 	}, "all but the lent one are replaced")
 	require.Equal(t, 2.0, m["rekey.credential.generation{"+of+"}"])
@@ -66,7 +66,7 @@ func TestMetricsFollowARotation(t *testing.T) {
 	lent.Release()
 	eventually(t, func() bool {
 		m = d.metrics()
-		return m["rekey.connection.count{"+of+",rekey.generation.role=previous}"] == 0 &&
+		return m["rekey.connection.count{"+of+",rekey.generation.role=replaced}"] == 0 &&
 			m["rekey.connection.retired{"+of+"}"] == 4 && m["rekey.lease.live{"+of+"}"] == 1
 	}, "the lent one has left")
 
@@ -82,11 +82,12 @@ func TestMetricsFollowARotation(t *testing.T) {
 	// The database changes without the store.
 	b.SetPassword(b.user, "changed")
 	p.Reset()
-	eventually(t, func() bool {
-		m = d.metrics()
-		return m["rekey.logins{"+of+",rekey.login.outcome=rejected}"] > 0 &&
-			m["rekey.login.consecutive_rejections{"+of+"}"] > 0
-	}, "the pool's own health check logs in")
+	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, p.Ping(short), refresh.ErrRejected)
+	m = d.metrics()
+	require.NotZero(t, m["rekey.logins{"+of+",rekey.login.outcome=rejected}"])
+	require.NotZero(t, m["rekey.login.consecutive_rejections{"+of+"}"])
 
 	// A closed pool has no end that anything could be late for.
 	p.Close()
@@ -119,7 +120,7 @@ func pretend(name string) *fixed {
 
 func TestConnectionsByRoleOrNumber(t *testing.T) {
 	f := pretend("orders")
-	f.health.Connections = map[uint64]int{2: 1, 3: 2, 4: 3, 5: 4, 6: 5}
+	f.health.Connections = map[uint64]int{3: 1, 5: 2, 6: 4}
 	of := func(d *desk) (found []string) {
 		values := d.metrics()
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -131,14 +132,12 @@ func TestConnectionsByRoleOrNumber(t *testing.T) {
 	}
 	d := newDesk(t, otelpool.Options{})
 	d.register(f)
-	require.Equal(t, []string{"role=current} 4", "role=older} 3", "role=previous} 8"}, of(d),
-		"one that was withdrawn counts as previous")
+	require.Equal(t, []string{"role=current} 2", "role=replaced} 5"}, of(d), "one that was taken back too")
 
 	d = newDesk(t, otelpool.Options{Generations: true})
 	d.register(f)
 	require.Equal(t, []string{
-		"number=2,role=older} 1", "number=3,role=older} 2", "number=4,role=previous} 3",
-		"number=5,role=current} 4", "number=6,role=previous} 5",
+		"number=3,role=replaced} 1", "number=5,role=current} 2", "number=6,role=replaced} 4",
 	}, of(d))
 }
 
