@@ -21,6 +21,10 @@
 //	rekey.connection.count                UpDownCounter  {connection}  open connections by the generation they logged in with (rekey.generation.role)
 //	rekey.connection.overstaying          UpDownCounter  {connection}  those whose generation has reached its deadline
 //	rekey.connection.retired              Counter        {connection}  closed after their generation had been replaced
+//	rekey.connection.disowned             Counter        {connection}  found to be of a user that has been dropped
+//	rekey.connection.severed              Counter        {connection}  closed under their user, see pool.Options.Overstay
+//	rekey.statement.denied                Counter        {statement}   failed for lack of rights
+//	rekey.credential.taken_back           Counter        {credential}  taken back because their user had lost rights
 //	rekey.lease.live                      UpDownCounter  {lease}       leases not known to have ended
 //	rekey.lease.renewals                  Counter        {renewal}     leases extended in place
 //	rekey.lease.unrevoked                 Counter        {lease}       revocations that the store refused

@@ -21,6 +21,10 @@ type instruments struct {
 	leases      metric.Int64ObservableUpDownCounter
 	renewals    metric.Int64ObservableCounter
 	unrevoked   metric.Int64ObservableCounter
+	takenBack   metric.Int64ObservableCounter
+	denied      metric.Int64ObservableCounter
+	disowned    metric.Int64ObservableCounter
+	severed     metric.Int64ObservableCounter
 }
 
 func newInstruments(m metric.Meter) (*instruments, error) {
@@ -59,6 +63,10 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 		leases:      level("rekey.lease.live", "{lease}", "Leases not known to have ended."),
 		renewals:    counter("rekey.lease.renewals", "{renewal}", "Leases extended in place."),
 		unrevoked:   counter("rekey.lease.unrevoked", "{lease}", "Leases whose revocation the store refused."),
+		takenBack:   counter("rekey.credential.taken_back", "{credential}", "Credentials taken back because their user had lost rights."),
+		denied:      counter("rekey.statement.denied", "{statement}", "Statements that failed for lack of rights."),
+		disowned:    counter("rekey.connection.disowned", "{connection}", "Connections whose user was found to be dropped."),
+		severed:     counter("rekey.connection.severed", "{connection}", "Connections closed under their user."),
 	}
 	return i, failed
 }
@@ -67,5 +75,6 @@ func (i *instruments) all() []metric.Observable {
 	return []metric.Observable{
 		i.status, i.expiry, i.lifetime, i.generation, i.failures, i.rejections, i.logins,
 		i.connections, i.overstaying, i.retired, i.leases, i.renewals, i.unrevoked,
+		i.takenBack, i.denied, i.disowned, i.severed,
 	}
 }

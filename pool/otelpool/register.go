@@ -164,6 +164,10 @@ func (o *observed) observe(to metric.Observer) {
 	o.observeConnections(to, h)
 	to.ObserveInt64(o.overstaying, int64(h.Overstaying), o.base)
 	to.ObserveInt64(o.retired, integer(h.Retired), o.base)
+	to.ObserveInt64(o.disowned, integer(h.Disowned), o.base)
+	to.ObserveInt64(o.severed, integer(h.Severed), o.base)
+	to.ObserveInt64(o.denied, integer(h.Denied), o.base)
+	to.ObserveInt64(o.takenBack, integer(h.TakenBack), o.base)
 	to.ObserveInt64(o.renewals, int64(h.Renewals), o.base)
 	to.ObserveInt64(o.unrevoked, int64(h.Unrevoked), o.base)
 }

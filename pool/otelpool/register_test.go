@@ -45,8 +45,10 @@ func TestMetricsFollowARotation(t *testing.T) {
 		"rekey.lease.live{" + of + "}":                                      1,
 		"rekey.lease.renewals{" + of + "}":                                  0,
 		"rekey.lease.unrevoked{" + of + "}":                                 0,
-		"rekey.operation.duration{" + of + ",rekey.operation=fetch}":        1,
-		"rekey.operation.duration{" + of + ",rekey.operation=verify}":       1,
+		"rekey.credential.taken_back{" + of + "}":                           0, "rekey.statement.denied{" + of + "}": 0,
+		"rekey.connection.disowned{" + of + "}": 0, "rekey.connection.severed{" + of + "}": 0,
+		"rekey.operation.duration{" + of + ",rekey.operation=fetch}":  1,
+		"rekey.operation.duration{" + of + ",rekey.operation=verify}": 1,
 	} {
 		require.Equal(t, want, m[name], name)
 	}

@@ -95,25 +95,24 @@ func TestShortLivedCredentialAlertsInTime(t *testing.T) {
 // TestHealthyRefreshIsSilent has ends come near all the time.
 func TestHealthyRefreshIsSilent(t *testing.T) {
 	for name, c := range map[string]struct {
-		ttl   time.Duration
-		every time.Duration
-		opts  refresh.Options
+		ttl, every, length time.Duration
+		opts               refresh.Options
 	}{
-		"hours":      {8 * time.Hour, time.Minute, refresh.Options{}},
-		"minutes":    {15 * time.Minute, 15 * time.Second, refresh.Options{}},
-		"last call":  {8 * time.Hour, time.Minute, refresh.Options{Ahead: time.Minute}},
-		"renewed":    {time.Hour, time.Minute, refresh.Options{PreferRenew: true}},
-		"without":    {0, time.Minute, refresh.Options{}},
-		"short trip": {8 * time.Hour, 15 * time.Second, refresh.Options{}},
+		"hours":      {8 * time.Hour, time.Minute, 24 * time.Hour, refresh.Options{}},
+		"minutes":    {15 * time.Minute, 15 * time.Second, 4 * time.Hour, refresh.Options{}},
+		"last call":  {8 * time.Hour, time.Minute, 24 * time.Hour, refresh.Options{Ahead: time.Minute}},
+		"renewed":    {time.Hour, time.Minute, 12 * time.Hour, refresh.Options{PreferRenew: true}},
+		"without":    {0, time.Minute, 12 * time.Hour, refresh.Options{}},
+		"short trip": {15 * time.Minute, 15 * time.Second, 4 * time.Hour, refresh.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			each := func(*sourcetest.Script, *refresh.Refresher, time.Duration) {}
 			if name == "short trip" { // a refresh fails now and then
 				each = func(s *sourcetest.Script, r *refresh.Refresher, since time.Duration) {
-					outage(0, 2*time.Minute)(s, r, since%time.Hour)
+					outage(0, 90*time.Second)(s, r, since%(10*time.Minute))
 				}
 			}
-			scrapes := record(t, c.every, 24*time.Hour, with(c.ttl, c.opts, each))
+			scrapes := record(t, c.every, c.length, with(c.ttl, c.opts, each))
 			require.Empty(t, names(watch(t, scrapes)))
 			lowest := c.ttl.Seconds()
 			for _, s := range scrapes {
@@ -147,6 +146,8 @@ func TestDatabaseChangedWithoutItsStore(t *testing.T) {
 // told is a pool that says what a scenario has it say.
 type told struct{ health pool.Health }
 
+func newTold() *told { return &told{pool.Health{Health: refresh.Health{Name: "orders"}}} }
+
 func (p *told) Health() pool.Health { return p.health }
 
 func TestOtherAlerts(t *testing.T) {
@@ -160,11 +161,12 @@ func TestOtherAlerts(t *testing.T) {
 		"RekeyDegraded":               {func(h *pool.Health) { h.State = refresh.Degraded }, 15 * time.Minute},
 		"RekeyConnectionsOverstaying": {func(h *pool.Health) { h.Overstaying = 2 }, 15 * time.Minute},
 		"RekeyRolloverStuck":          {func(h *pool.Health) { h.Connections[2] = 1; h.Connections[1] = 1 }, time.Hour},
+		"RekeyCredentialTakenBack":    {func(h *pool.Health) { h.TakenBack = 1 }, 0},
 		"RekeyLeaseUnrevoked":         {func(h *pool.Health) { h.Unrevoked = 1 }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			scrapes := record(t, 30*time.Second, 6*time.Hour, func(*testing.T) (pool.Reporter, func(time.Duration)) {
-				p := &told{}
+			scrapes := record(t, time.Minute, 6*time.Hour, func(*testing.T) (pool.Reporter, func(time.Duration)) {
+				p := newTold()
 				return p, func(since time.Duration) {
 					p.health = pool.Health{
 						Health: refresh.Health{
@@ -180,7 +182,7 @@ func TestOtherAlerts(t *testing.T) {
 			})
 			fired := watch(t, scrapes)
 			require.Equal(t, []string{name}, names(fired))
-			require.InDelta(t, begin+c.after, fired[name].first, float64(time.Minute))
+			require.InDelta(t, begin+c.after, fired[name].first, float64(2*time.Minute))
 			require.Less(t, fired[name].last, end+time.Hour)
 		})
 	}
@@ -190,7 +192,7 @@ func TestOtherAlerts(t *testing.T) {
 // while, as those that are lent do.
 func TestBriefTroubleIsSilent(t *testing.T) {
 	scrapes := record(t, 30*time.Second, 12*time.Hour, func(*testing.T) (pool.Reporter, func(time.Duration)) {
-		p := &told{}
+		p := newTold()
 		return p, func(since time.Duration) {
 			p.health = pool.Health{
 				Health:      refresh.Health{Name: "orders", State: refresh.Fresh, Generation: 1 + uint64(since/time.Hour)},
