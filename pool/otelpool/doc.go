@@ -4,7 +4,7 @@
 //	tel, err := otelpool.New(nil)                       // the global providers
 //	db, err := pool.Open(ctx, dsn, src, &pool.Options{
 //		Trace:   tel.Trace,
-//		Refresh: &refresh.Options{Name: "orders", Trace: tel.Trace},
+//		Refresh: &refresh.Options{Name: "orders"},
 //	})
 //	stop, err := tel.Register(db)
 //
@@ -14,7 +14,7 @@
 //	rekey.pool.status                     UpDownCounter  1             1 for the state of the pool, 0 for the others (rekey.pool.state)
 //	rekey.credential.expiry               Gauge          s             time until the credential's end, negative after it; none where it has no end
 //	rekey.credential.lifetime             Gauge          s             from issue to end, as granted last; none where it has no end
-//	rekey.credential.generation           Gauge          {generation}  number of the current credential, counted by adoptions; falls when one is taken back
+//	rekey.credential.generation           Gauge          {generation}  number of the current credential; rises with each adopted
 //	rekey.refresh.consecutive_failures    Gauge          {failure}     attempts to refresh that failed in a row
 //	rekey.login.consecutive_rejections    Gauge          {rejection}   logins that the database rejected in a row with the current credential
 //	rekey.logins                          Counter        {login}       logins by outcome (rekey.login.outcome)
@@ -53,8 +53,9 @@
 // [Options.Identify] they carry rekey.credential.user and
 // rekey.credential.version too.
 //
-// In Prometheus the names have underscores and suffixes, as in
-// rekey_credential_expiry_seconds and rekey_logins_total. A dashboard for
+// In Prometheus the names have underscores and suffixes, which is the default
+// of its exporters, as in rekey_credential_expiry_seconds and
+// rekey_logins_total. A dashboard for
 // Grafana is in grafana/dashboard.json, alert rules in prometheus/alerts.yaml.
-// They alert when refreshing fails, which is hours before anything expires.
+// They alert when refreshing fails, long before anything expires.
 package otelpool

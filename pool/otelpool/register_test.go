@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/pool/otelpool"
@@ -109,6 +111,43 @@ func TestNoEndNoExpiry(t *testing.T) {
 	for name := range d.metrics() {
 		require.False(t, strings.HasPrefix(name, "rekey.credential.expiry") || strings.HasPrefix(name, "rekey.credential.lifetime"), name)
 	}
+}
+
+// refusing makes no histograms, or takes no callbacks.
+type refusing struct {
+	noop.MeterProvider
+	histograms, callbacks error
+}
+
+type refusingMeter struct {
+	noop.Meter
+	p *refusing
+}
+
+func (p *refusing) Meter(string, ...metric.MeterOption) metric.Meter { return refusingMeter{p: p} }
+
+func (m refusingMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return noop.Float64Histogram{}, m.p.histograms
+}
+
+func (m refusingMeter) RegisterCallback(metric.Callback, ...metric.Observable) (metric.Registration, error) {
+	return noop.Registration{}, m.p.callbacks
+}
+
+func TestProviderThatRefuses(t *testing.T) {
+	p := &refusing{histograms: errors.New("no histograms")}
+	_, err := otelpool.New(&otelpool.Options{MeterProvider: p})
+	require.ErrorContains(t, err, "otelpool: no histograms")
+
+	p = &refusing{callbacks: errors.New("no callbacks")}
+	tel, err := otelpool.New(&otelpool.Options{MeterProvider: p})
+	require.NoError(t, err)
+	_, err = tel.Register(pretend("orders"))
+	require.ErrorContains(t, err, "otelpool: no callbacks")
+	p.callbacks = nil
+	stop, err := tel.Register(pretend("orders"))
+	require.NoError(t, err, "the name is free again")
+	require.NoError(t, stop())
 }
 
 // fixed is a pool that says what it is told to.

@@ -22,8 +22,11 @@ func (r refreshing) Health() pool.Health {
 	return pool.Health{Health: h, Connections: map[uint64]int{h.Generation: 10}}
 }
 
+// event is what happens to a store and its refresher at a time of a scenario.
+type event func(s *sourcetest.Script, r *refresh.Refresher, since time.Duration)
+
 // with has a real refresher of a scripted store run, and calls each.
-func with(ttl time.Duration, opts refresh.Options, each func(*sourcetest.Script, *refresh.Refresher, time.Duration)) func(*testing.T) (pool.Reporter, func(time.Duration)) {
+func with(ttl time.Duration, opts refresh.Options, each event) func(*testing.T) (pool.Reporter, func(time.Duration)) {
 	return func(t *testing.T) (pool.Reporter, func(time.Duration)) {
 		store := sourcetest.NewScript()
 		store.TTL(ttl)
@@ -39,7 +42,7 @@ func with(ttl time.Duration, opts refresh.Options, each func(*sourcetest.Script,
 var errAway = errors.New("the store is away")
 
 // outage takes the store away from begin to end.
-func outage(begin, end time.Duration) func(*sourcetest.Script, *refresh.Refresher, time.Duration) {
+func outage(begin, end time.Duration) event {
 	return func(s *sourcetest.Script, _ *refresh.Refresher, since time.Duration) {
 		if since >= begin && since < end {
 			s.Fail(errAway)
@@ -106,7 +109,7 @@ func TestHealthyRefreshIsSilent(t *testing.T) {
 		"short trip": {15 * time.Minute, 15 * time.Second, 4 * time.Hour, refresh.Options{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each := func(*sourcetest.Script, *refresh.Refresher, time.Duration) {}
+			each := event(func(*sourcetest.Script, *refresh.Refresher, time.Duration) {})
 			if name == "short trip" { // a refresh fails now and then
 				each = func(s *sourcetest.Script, r *refresh.Refresher, since time.Duration) {
 					outage(0, 90*time.Second)(s, r, since%(10*time.Minute))

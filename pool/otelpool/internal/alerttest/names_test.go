@@ -14,7 +14,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
@@ -90,7 +89,7 @@ func TestNamesInUseAreExported(t *testing.T) {
 			used[v.Name] = true
 			maps.Copy(known, series[v.Name])
 			for _, m := range v.LabelMatchers {
-				if m.Name != labels.MetricName {
+				if m.Name != model.MetricNameLabel {
 					require.True(t, series[v.Name][m.Name], "%s: %s has no label %s", where, v.Name, m.Name)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/rules"
@@ -60,7 +61,7 @@ func record(t *testing.T, every, length time.Duration, begin func(t *testing.T) 
 // add takes what the rules need, which is no histogram.
 func (s *scrape) add(f *dto.MetricFamily, m *dto.Metric) {
 	value := m.GetGauge().GetValue() + m.GetCounter().GetValue()
-	b := labels.NewBuilder(labels.FromStrings(labels.MetricName, f.GetName(), "instance", "a:9090", "job", "service"))
+	b := labels.NewBuilder(labels.FromStrings(model.MetricNameLabel, f.GetName(), "instance", "a:9090", "job", "service"))
 	for _, l := range m.Label {
 		b.Set(l.GetName(), l.GetValue())
 	}
@@ -70,7 +71,7 @@ func (s *scrape) add(f *dto.MetricFamily, m *dto.Metric) {
 // value returns the only sample of a name.
 func (s *scrape) value(name string) (float64, bool) {
 	for _, v := range s.samples {
-		if v.labels.Get(labels.MetricName) == name {
+		if v.labels.Get(model.MetricNameLabel) == name {
 			return v.value, true
 		}
 	}
