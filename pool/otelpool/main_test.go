@@ -153,7 +153,7 @@ func (b *bench) open(src source.Source, tel *otelpool.Telemetry, opts pool.Optio
 	if opts.Refresh == nil {
 		opts.Refresh = &refresh.Options{}
 	}
-	opts.Refresh.Name, opts.Refresh.Trace = "orders", tel.Trace
+	opts.Refresh.Name = "orders"
 	p, err := pool.Open(b.t.Context(), b.DSN+"&pool_max_conns=4&pool_min_conns=4", src, &opts)
 	require.NoError(b.t, err)
 	b.t.Cleanup(p.Close)

@@ -71,7 +71,7 @@ func TestMetricsFollowARotation(t *testing.T) {
 	eventually(t, func() bool {
 		m = d.metrics()
 		return m["rekey.connection.count{"+of+",rekey.generation.role=replaced}"] == 0 &&
-			m["rekey.connection.retired{"+of+"}"] == 4 && m["rekey.lease.live{"+of+"}"] == 1
+			m["rekey.connection.retired{"+of+"}"] == 4 && m["rekey.rollover.duration{"+of+"}"] == 1
 	}, "the lent one has left")
 
 	// The store is away.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -59,7 +60,8 @@ func TestSpansOfARotation(t *testing.T) {
 			p := b.open(watched{b.store, d}, d.Telemetry, opts)
 			d.register(p)
 			b.rotate()
-			eventually(t, func() bool { return p.Health().Connections[2] == 4 }, "the rollover ends")
+			eventually(t, func() bool { return len(d.ended("rekey.rollover")) == 1 }, "the rollover ends")
+			require.Zero(t, p.Health().Connections[1])
 
 			fetches, verifies := d.ended("rekey.fetch"), d.ended("rekey.verify")
 			require.Len(t, fetches, 2)
@@ -71,13 +73,17 @@ func TestSpansOfARotation(t *testing.T) {
 				want["rekey.credential.user"], want["rekey.credential.version"] = b.user, "v1"
 			}
 			require.Equal(t, want, attrs(verifies[1]))
+			rollover := d.ended("rekey.rollover")[0]
+			require.Equal(t, want, attrs(rollover))
+			require.False(t, rollover.Parent().IsValid())
+			require.False(t, rollover.StartTime().Before(verifies[1].EndTime()), "verified first")
 			for i, s := range d.ended("GetSecretValue") {
 				require.Equal(t, fetches[i].SpanContext().SpanID(), s.Parent().SpanID(), "the client's spans hang below")
 			}
 			for i, s := range d.ended("Verify") {
 				require.Equal(t, verifies[i].SpanContext().SpanID(), s.Parent().SpanID(), "the driver's spans hang below")
 			}
-			for _, s := range append(fetches, verifies...) {
+			for _, s := range slices.Concat(fetches, verifies, []sdktrace.ReadOnlySpan{rollover}) {
 				require.Equal(t, codes.Unset, s.Status().Code)
 				require.Equal(t, trace.SpanKindInternal, s.SpanKind())
 			}

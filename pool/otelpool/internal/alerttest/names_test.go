@@ -40,7 +40,7 @@ func exported(t *testing.T) map[string]map[string]bool {
 	quiet := slog.New(slog.DiscardHandler)
 	p, err := pool.Open(t.Context(), db.DSN, store, &pool.Options{
 		Logger: quiet, Trace: e.Trace,
-		Refresh: &refresh.Options{Name: "orders", Trace: e.Trace, Logger: quiet},
+		Refresh: &refresh.Options{Name: "orders", Logger: quiet},
 	})
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
