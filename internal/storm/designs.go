@@ -45,6 +45,7 @@ type setup struct {
 // A database is an open design.
 type database struct {
 	statement func(context.Context) error
+	total     func() int // connections of the pool
 	close     func()
 }
 
@@ -96,7 +97,7 @@ func openRaw(ctx context.Context, s setup) (database, error) {
 	if err != nil {
 		return database{}, err
 	}
-	return database{func(ctx context.Context) error { return add(ctx, p) }, p.Close}, nil
+	return database{func(ctx context.Context) error { return add(ctx, p) }, totalOf(p), p.Close}, nil
 }
 
 func openManaged(ctx context.Context, s setup) (database, error) {
@@ -114,7 +115,7 @@ func openManaged(ctx context.Context, s setup) (database, error) {
 		r.Close()
 		return database{}, err
 	}
-	return database{func(ctx context.Context) error { return add(ctx, p) }, func() { p.Close(); r.Close() }}, nil
+	return database{func(ctx context.Context) error { return add(ctx, p) }, totalOf(p.Pool), func() { p.Close(); r.Close() }}, nil
 }
 
 // openSwap is the textbook: every statement takes a read lock on the pool of
@@ -162,6 +163,7 @@ func openSwap(ctx context.Context, s setup) (database, error) {
 	})
 	return database{
 		func(ctx context.Context) error { return add(ctx, get()) },
+		func() int { return int(get().Stat().TotalConns()) },
 		func() { close(done); poll.Wait(); current.Close() },
 	}, nil
 }
@@ -181,8 +183,10 @@ func openBeforeConnect(ctx context.Context, s setup) (database, error) {
 	if err != nil {
 		return database{}, err
 	}
-	return database{func(ctx context.Context) error { return add(ctx, p) }, p.Close}, nil
+	return database{func(ctx context.Context) error { return add(ctx, p) }, totalOf(p), p.Close}, nil
 }
+
+func totalOf(p *pgxpool.Pool) func() int { return func() int { return int(p.Stat().TotalConns()) } }
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row

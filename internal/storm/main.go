@@ -40,6 +40,7 @@ type result struct {
 	Max         float64 `json:"max_ms"`
 	Dials       int64   `json:"dials"`
 	MaxSessions int     `json:"max_sessions"`
+	Short       int     `json:"short"` // the most connections that the pool was short of at a moment, once it was full
 	Login       float64 `json:"login_p50_ms"`
 }
 
@@ -47,6 +48,7 @@ type flags struct {
 	length  time.Duration
 	workers int
 	conns   int
+	pools   int
 	think   time.Duration
 	dsn     string
 	json    bool
@@ -58,27 +60,32 @@ func main() {
 	flag.DurationVar(&f.length, "for", 60*time.Second, "how long each design runs")
 	flag.IntVar(&f.workers, "workers", 32, "clients")
 	flag.IntVar(&f.conns, "conns", 16, "connections of the pool")
+	flag.IntVar(&f.pools, "pools", 0, "measure what so many pools cost instead")
 	flag.DurationVar(&f.think, "think", 0, "pause of a client between statements")
 	flag.StringVar(&f.dsn, "dsn", "", "URL of a PostgreSQL `server` with a user that may create roles; default: a throwaway server")
 	flag.BoolVar(&f.json, "json", false, "print JSON lines")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, f, *only); err != nil {
+	start := func() error { return run(ctx, f, *only) }
+	if f.pools > 0 {
+		start = func() error { return crowds(ctx, f) }
+	}
+	if err := start(); err != nil {
 		fmt.Fprintln(os.Stderr, "storm:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, f flags, only string) error {
-	server, err := pgserver.Start(ctx, &pgserver.Options{DSN: f.dsn, Log: os.Stderr})
+	server, err := pgserver.Start(ctx, &pgserver.Options{DSN: f.dsn, Log: os.Stderr, Settings: map[string]string{"max_connections": fmt.Sprint(2*f.conns + 100)}})
 	if err != nil {
 		return err
 	}
 	defer server.Close()
 	if !f.json {
-		fmt.Printf("%-14s %10s %8s %9s %8s %8s %8s %9s %6s %8s %8s\n", "design", "statements", "failed", "rotations",
-			"p50 ms", "p99 ms", "p99.9 ms", "max ms", "dials", "sessions", "login ms")
+		fmt.Printf("%-14s %10s %8s %9s %8s %8s %8s %9s %6s %8s %5s %8s\n", "design", "statements", "failed", "rotations",
+			"p50 ms", "p99 ms", "p99.9 ms", "max ms", "dials", "sessions", "short", "login ms")
 	}
 	for _, d := range designs {
 		if only != "" && !slices.Contains(strings.Split(only, ","), d.name) {
@@ -94,8 +101,8 @@ func run(ctx context.Context, f flags, only string) error {
 			}
 			continue
 		}
-		fmt.Printf("%-14s %10d %8d %9d %8.2f %8.2f %8.2f %9.2f %6d %8d %8.2f\n", r.Design, r.Statements, r.Failed, r.Rotations,
-			r.P50, r.P99, r.P999, r.Max, r.Dials, r.MaxSessions, r.Login)
+		fmt.Printf("%-14s %10d %8d %9d %8.2f %8.2f %8.2f %9.2f %6d %8d %5d %8.2f\n", r.Design, r.Statements, r.Failed, r.Rotations,
+			r.P50, r.P99, r.P999, r.Max, r.Dials, r.MaxSessions, r.Short, r.Login)
 		if failure != nil {
 			fmt.Printf("  first failures: %.300s\n", strings.ReplaceAll(failure.Error(), "\n", "; "))
 		}
@@ -115,7 +122,7 @@ func (d design) run(ctx context.Context, server *pgserver.Server, f flags) (r re
 	if err != nil {
 		return r, nil, err
 	}
-	watch := observe(ctx, server, credential.Group())
+	watch := observe(ctx, server, credential.Group(), db.total)
 	clients := load.Start(ctx, f.workers, func(ctx context.Context) error {
 		if f.think > 0 {
 			time.Sleep(f.think)
@@ -124,14 +131,14 @@ func (d design) run(ctx context.Context, server *pgserver.Server, f flags) (r re
 	})
 	err = d.rotate(ctx, credential, f.length)
 	report := clients.Stop()
-	sessions, login := watch.stop()
+	sessions, short, login := watch.stop()
 	db.close()
 
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return result{
 		Design: d.name, Statements: report.Statements, Failed: report.Failed, Rotations: credential.Done(),
 		P50: ms(report.Latency.P50), P99: ms(report.Latency.P99), P999: ms(report.Latency.P999), Max: ms(report.Latency.Max),
-		Dials: dials.Load(), MaxSessions: sessions, Login: ms(login),
+		Dials: dials.Load(), MaxSessions: sessions, Short: short, Login: ms(login),
 	}, report.Err, err
 }
 

@@ -17,10 +17,12 @@ type observer struct {
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 	sessions int
+	most     int // connections of the pool
+	short    int
 	logins   load.Histogram
 }
 
-func observe(ctx context.Context, server *pgserver.Server, group string) *observer {
+func observe(ctx context.Context, server *pgserver.Server, group string, total func() int) *observer {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &observer{cancel: cancel}
 	every := func(d time.Duration, look func()) {
@@ -47,6 +49,11 @@ func observe(ctx context.Context, server *pgserver.Server, group string) *observ
 			return err
 		})
 	})
+	every(2*time.Millisecond, func() {
+		n := total()
+		o.most = max(o.most, n)
+		o.short = max(o.short, o.most-n)
+	})
 	every(time.Second, func() {
 		begin := time.Now()
 		if conn, err := server.Admin(ctx); err == nil {
@@ -57,9 +64,10 @@ func observe(ctx context.Context, server *pgserver.Server, group string) *observ
 	return o
 }
 
-// stop returns the most sessions seen and the median of the logins.
-func (o *observer) stop() (sessions int, login time.Duration) {
+// stop returns the most sessions seen at the server, how many connections the
+// pool was short of at most, and the median of the logins.
+func (o *observer) stop() (sessions, short int, login time.Duration) {
 	o.cancel()
 	o.done.Wait()
-	return o.sessions, o.logins.Quantiles().P50
+	return o.sessions, o.short, o.logins.Quantiles().P50
 }
