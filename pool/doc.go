@@ -12,8 +12,20 @@
 // replaced before it is closed; a connection that is lent finishes its work and
 // leaves when it comes back.
 //
+// A new user that turns out to lack rights is noticed at its first rights
+// error, and the old one serves again ([Options.Canary]). Sessions whose user
+// was dropped in the database are found by a probe when they are lent
+// ([Options.Probe]). Connections that outlive their credential are reported
+// and, if asked, closed ([Options.Overstay]).
+//
+// Packages below this one bring other drivers (mysql, pq, connector), checks
+// for a new credential (verify), telemetry (otelpool), a rotation in a line
+// for your own tests (pooltest), and the suite that each driver passes
+// (dialertest).
+//
 // The way through the code: options.go, pgx.go (ManagedPool), sql.go
 // (ManagedDB), pglogin.go and pghosts.go (what happens at a login and after a
 // rejected one), keeper.go (who decides which connection may be lent),
-// rollover.go and exchange.go (when and how old ones leave).
+// rollover.go and exchange.go (when and how old ones leave), rights.go (a new
+// user has lost rights), probe.go (a user was dropped).
 package pool

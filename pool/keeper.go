@@ -172,12 +172,6 @@ func (k *keeper) hold(ctx context.Context) (*refresh.Hold, error) {
 	return k.attachment.Hold(ctx)
 }
 
-// The pauses between logins that fail without a clear reason.
-const (
-	firstDoubt   = 250 * time.Millisecond
-	longestDoubt = 2 * time.Second
-)
-
 // another waits after a login that failed with the given verdict until one with
 // better prospects can be made: with a later generation, or with the same one
 // if the database accepts it after all. Whoever waits here is the one who finds
@@ -186,10 +180,11 @@ const (
 func (k *keeper) another(ctx context.Context, l *Login, verdict Verdict) error {
 	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
-	pause := firstDoubt
 	for {
 		if verdict == Doubtful {
-			_ = l.hold.Doubted(ctx) // what the source says to it shows in Health
+			if err := l.hold.Doubted(ctx); err != nil {
+				return err
+			}
 		}
 		h, err := k.attachment.Hold(ctx)
 		if err != nil {
@@ -210,14 +205,6 @@ func (k *keeper) another(ctx context.Context, l *Login, verdict Verdict) error {
 		h.Release()
 		if verdict == Unrelated { // well, or something else is the matter
 			return err
-		}
-		if verdict == Doubtful {
-			select {
-			case <-time.After(pause):
-				pause = min(2*pause, longestDoubt)
-			case <-ctx.Done():
-				return err
-			}
 		}
 	}
 }

@@ -186,8 +186,12 @@ func (p *pgLogin) onPgError(pc *pgconn.PgConn, e *pgconn.PgError) bool {
 		keep = p.user.OnPgError(pc, e)
 	}
 	if p.done.Load() {
-		if l, ok := pc.CustomData()[sessionKey].(*Login); ok && lacksRights(e) {
+		l, ok := pc.CustomData()[sessionKey].(*Login)
+		switch {
+		case ok && lacksRights(e):
 			l.Denied(e)
+		case ok && p.k.classify(e) == Doubtful: // a pooler that cannot log in itself says so now
+			l.hold.Doubt()
 		}
 		return keep
 	}

@@ -136,9 +136,11 @@ func (p *ManagedPool) hooked() *pgxpool.Config {
 	}
 	hooked.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		if k.attention.Load() {
+			if k.ofExchange(ctx) {
+				return true, nil // it looks for itself
+			}
 			l := sessionOf(conn)
-			if l != nil && !l.well() && !k.ofExchange(ctx) && // an exchange looks for itself
-				(!k.lend(l) || l.due.Load() && !k.ask(ctx, l, conn)) {
+			if l != nil && !l.well() && (!k.lend(l) || l.due.Load() && !k.ask(ctx, l, conn)) {
 				return false, nil
 			}
 		}

@@ -91,6 +91,9 @@ func (v *pgxVerifier) withLogin(ctx context.Context, s refresh.Snapshot, f func(
 		}
 		_ = conn.Close(context.WithoutCancel(ctx))
 	}()
+	if err := conn.Ping(ctx); err != nil { // a pooler logs in only now
+		return loginError(err, v.opts)
+	}
 	if v.afterConnect != nil {
 		if err := v.afterConnect(ctx, conn); err != nil {
 			return unfit("AfterConnect", err)

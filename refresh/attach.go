@@ -183,6 +183,12 @@ func (h *Hold) Accepted() {
 	if h.known > 0 {
 		h.r.accepted(h.g.number)
 	}
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	if h.g.doubt.suspect() {
+		h.g.doubt = trial{}
+		h.r.broadcast()
+	}
 }
 
 // Release ends the claim. Releasing twice is harmless.

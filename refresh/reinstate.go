@@ -2,7 +2,6 @@ package refresh
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -101,30 +100,4 @@ func (r *Refresher) reinstate(q *reinstatement) error {
 	r.notify()
 	r.announce(q.g.snapshot())
 	return nil
-}
-
-// Doubted says that a login under h failed in a way that may or may not be a
-// rejection, as poolers between have it. The source is asked, around every
-// cache and shared by all, and Doubted returns with its answer; nothing is
-// held against the credential. While the source has nothing new it is asked
-// again only after growing pauses, and Doubted returns at once.
-func (h *Hold) Doubted(ctx context.Context) error {
-	r := h.r
-	now := time.Now()
-	r.mu.Lock()
-	if r.closed || r.current.Load() != h.g || !h.g.doubt.allow(now) {
-		r.mu.Unlock()
-		return nil
-	}
-	h.g.doubt.rejected(now, r.opts.LoginBudget, r.opts.MaxBackoff)
-	f := r.request(h.g.number)
-	r.mu.Unlock()
-	select {
-	case <-f.done:
-		return f.err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-r.ctx.Done():
-		return errors.Join(ErrClosed, ctx.Err())
-	}
 }
