@@ -97,7 +97,7 @@ func (s *landlord) gone() []string {
 func (s *landlord) open(conns string, o *refresh.Options) *pool.ManagedPool {
 	s.b.t.Helper()
 	o.Logger = logger(s.b.t)
-	p, err := pool.Open(s.b.t.Context(), s.b.DSN+"&pool_max_conns="+conns, s, &pool.Options{Logger: o.Logger, Refresh: o})
+	p, err := pool.Open(s.b.t.Context(), s.b.DSN+"&pool_max_conns="+conns, s, &pool.Options{Logger: o.Logger, Refresh: o, Canary: time.Millisecond})
 	require.NoError(s.b.t, err)
 	s.b.t.Cleanup(p.Close)
 	return p

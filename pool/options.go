@@ -46,7 +46,7 @@ type Options struct {
 	// Canary is how long a replaced credential of another user is kept, its
 	// lease unrevoked, to return to if the new user turns out to have lost
 	// rights: at a rights error that the old user did not have, the rights of
-	// both are compared. Zero: 1 min. Negative: never.
+	// both are compared. Zero: 30 s. Negative: never.
 	Canary time.Duration
 
 	// Overstay is how long a connection may stay lent after its credential's
@@ -78,7 +78,7 @@ func (o *Options) withDefaults() Options {
 	d.LoginTimeout = cmp.Or(max(d.LoginTimeout, 0), 30*time.Second)
 	d.Pace = cmp.Or(max(d.Pace, 0), 2)
 	d.Probe = cmp.Or(d.Probe, 30*time.Second)
-	d.Canary = cmp.Or(d.Canary, time.Minute)
+	d.Canary = cmp.Or(d.Canary, 30*time.Second)
 	d.Overstay = max(d.Overstay, 0)
 	if d.Logger == nil {
 		d.Logger = slog.Default()

@@ -91,11 +91,11 @@ func (r *Refresher) admit(c source.Credential) error {
 	now := time.Now()
 	r.mu.Lock()
 	if t := r.suspects[digest]; t != nil && !t.allow(now) {
-		again := t.again()
+		again, why := t.again(), t.why
 		r.mu.Unlock()
 		r.discard(c, "rejected before")
 		return fmt.Errorf("the source's new credential of user %q, version %q, was rejected before and is not sent again %s: %w",
-			c.Username, c.Version, again, ErrRejected)
+			c.Username, c.Version, again, why)
 	}
 	number := r.last + 1
 	r.mu.Unlock()
@@ -113,7 +113,7 @@ func (r *Refresher) admit(c source.Credential) error {
 		case err == nil:
 			verified[a] = true
 		case errors.Is(err, ErrRejected):
-			r.reject(c, digest)
+			r.reject(c, digest, err)
 			r.discard(c, "rejected")
 			return fmt.Errorf("the source's new credential of user %q, version %q, does not work, the old one stays: %w", c.Username, c.Version, err)
 		default:
@@ -135,8 +135,8 @@ func (r *Refresher) verify(ctx context.Context, consumer Consumer, s Snapshot) e
 // longestRefusal bounds the pause after new leases that the database rejected.
 const longestRefusal = 2 * time.Minute
 
-// reject remembers that the database refused a candidate.
-func (r *Refresher) reject(c source.Credential, digest string) {
+// reject remembers that a candidate was refused, and why.
+func (r *Refresher) reject(c source.Credential, digest string, why error) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,6 +153,7 @@ func (r *Refresher) reject(c source.Credential, digest string) {
 		r.suspects[digest] = t
 	}
 	t.rejected(now, r.opts.LoginBudget, r.opts.LoginPause)
+	t.why = why
 }
 
 // adoptUnless makes c the current credential and the one before it a
@@ -177,6 +178,7 @@ func (r *Refresher) adoptUnless(c source.Credential, verified map[*Attachment]bo
 		clear(r.suspects)
 		if old.trial.suspect() { // should the source return to it, its budget goes on
 			t := old.trial
+			t.why = ErrRejected
 			r.suspects[old.snapshot().Digest()] = &t
 		}
 	}

@@ -91,11 +91,11 @@ func (r *Refresher) reinstate(q *reinstatement) error {
 	r.mu.Unlock()
 
 	c := bad.life.Load().credential
-	r.reject(c, c.Digest())
 	err = fmt.Errorf("the credential of user %q, version %q, was taken back: %w (%w)", c.Username, c.Version, q.reason, ErrRejected)
 	r.opts.Logger.Error("rekey: credential taken back, the old one serves again", "credential", r.opts.Name,
 		"user", c.Username, "version", c.Version, "generation", bad.number,
 		"reinstated", q.g.number, "reinstated_user", q.g.snapshot().Username, "reason", q.reason)
+	r.reject(c, c.Digest(), err)
 	r.settle(nil, err, r.retry(), true)
 	r.notify()
 	r.announce(q.g.snapshot())

@@ -15,6 +15,7 @@ type trial struct {
 	next       time.Time // no login before; zero: never again
 	budget     int
 	pause      time.Duration
+	why        error // of the last rejection, where somebody wants to know
 }
 
 const firstLoginPause = time.Second
