@@ -263,6 +263,6 @@ func (s *Server) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	return db.QueryRowContext(ctx, "select version()").Scan(&s.version)
 }

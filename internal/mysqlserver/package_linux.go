@@ -90,7 +90,7 @@ func unpacked(ctx context.Context, log *log.Logger) (program, error) {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(work)
+		defer func() { _ = os.RemoveAll(work) }()
 		if err := download(ctx, work); err != nil {
 			return err
 		}

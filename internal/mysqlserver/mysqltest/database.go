@@ -134,7 +134,7 @@ func (db *DB) sessions(user string) (ids []int64) {
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }()
 		for rows.Next() {
 			var id int64
 			if err := rows.Scan(&id); err != nil {

@@ -1,0 +1,44 @@
+package wrapconn
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+)
+
+// Connect is one way to log in, as a driver.Connector.
+type Connect func(ctx context.Context) (driver.Conn, error)
+
+// Connect implements [driver.Connector].
+func (c Connect) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return New(conn, nobody{}, func(error) bool { return false }), nil
+}
+
+// Driver implements [driver.Connector]. Nobody gets to see it.
+func (c Connect) Driver() driver.Driver { return nil }
+
+// Single logs in once, outside any pool, and lends the connection to use. It
+// looks like those of the pool. The first error is that of the login, the other
+// one what use has returned.
+func Single(ctx context.Context, connect Connect, use func(context.Context, *sql.Conn) error) (login, used error) {
+	db := sql.OpenDB(connect)
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err, nil
+	}
+	defer func() { _ = conn.Close() }()
+	return nil, use(ctx, conn)
+}
+
+// nobody is the session of a connection that is in no pool.
+type nobody struct{}
+
+func (nobody) Check() error { return nil }
+func (nobody) Denied(error) {}
+func (nobody) Closed()      {}
