@@ -35,11 +35,11 @@ func New(conn driver.Conn, s Session, denied func(error) bool) driver.Conn {
 	// they must be missing here, too.
 	switch {
 	case q != nil && x != nil:
-		return both{c, queryer{c, q}, execer{c, x}}
+		return &both{c, queryer{c, q}, execer{c, x}}
 	case q != nil:
-		return withQuery{c, queryer{c, q}}
+		return &withQuery{c, queryer{c, q}}
 	case x != nil:
-		return withExec{c, execer{c, x}}
+		return &withExec{c, execer{c, x}}
 	}
 	return c
 }

@@ -1,0 +1,202 @@
+// Package mysql lets pools of package pool log in to MySQL and MariaDB through
+// github.com/go-sql-driver/mysql.
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/rekey-go/rekey/internal/wrapconn"
+	"github.com/rekey-go/rekey/pool"
+	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/source"
+)
+
+// A Dialer is the [pool.Dialer] for go-sql-driver/mysql. Make one with [New];
+// its field may be set before it is used.
+//
+// [database/sql.Conn.Raw] sees a connection that has what the driver's has; its
+// method Raw() driver.Conn returns the driver's own.
+//
+// Each login ends with one SELECT 1, because servers let a user with an expired
+// password in and then refuse every statement.
+type Dialer struct {
+	config *mysql.Config
+
+	// Check is run on a connection of its own with each new credential, after
+	// the login and before anybody gets the credential. An error that is not
+	// about the network or the state of the server rejects the credential and
+	// the old one stays. Nil: a login is enough.
+	Check func(ctx context.Context, conn *sql.Conn) error
+}
+
+// longestLogin bounds a login as a whole; config.Timeout is for its dial only.
+const longestLogin = 2 * time.Minute
+
+// New returns a dialer for the server of config, which is copied. Its password
+// is not used, nor its user where the source names one. A hook of config,
+// [mysql.BeforeConnect], sees both already set and may change them.
+//
+// It is an error if config is not valid or would send passwords as they are
+// over a connection without TLS, as AllowCleartextPasswords does.
+func New(config *mysql.Config) (*Dialer, error) {
+	if config == nil {
+		return nil, errors.New("mysql: New needs a configuration")
+	}
+	d := &Dialer{config: config.Clone()}
+	d.config.Passwd = ""
+	if _, err := mysql.NewConnector(d.config); err != nil { // it works on a copy
+		return nil, fmt.Errorf("mysql: %w", err)
+	}
+	if config.AllowCleartextPasswords && !secure(config) {
+		return nil, errors.New("mysql: AllowCleartextPasswords without TLS would send the password as it is; set TLS and no AllowFallbackToPlaintext")
+	}
+	return d, nil
+}
+
+// secure reports whether nobody on the way can read along.
+func secure(config *mysql.Config) bool {
+	if config.Net == "unix" {
+		return true
+	}
+	if config.AllowFallbackToPlaintext {
+		return false
+	}
+	switch config.TLSConfig {
+	case "", "false", "preferred":
+		return config.TLS != nil
+	}
+	return true
+}
+
+// Driver returns go-sql-driver's driver.
+func (d *Dialer) Driver() driver.Driver { return &mysql.MySQLDriver{} }
+
+// Classify implements [pool.Dialer].
+func (d *Dialer) Classify(err error) pool.Verdict { return Classify(err) }
+
+// Dial implements [pool.Dialer].
+func (d *Dialer) Dial(ctx context.Context, l *pool.Login) (driver.Conn, error) {
+	conn, socket, err := d.login(ctx, l.Credential(), l.ApplicationName)
+	if err != nil {
+		return nil, err
+	}
+	if socket != nil {
+		socket.OnClose(l.Closed)
+	}
+	return wrapconn.New(conn, l, denied), nil
+}
+
+// login logs in once. The socket is nil if the driver dials by itself.
+func (d *Dialer) login(ctx context.Context, c source.Credential, name func(string) string) (driver.Conn, *wrapconn.Socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, longestLogin)
+	defer cancel()
+	config := d.config.Clone()
+	if c.Username != "" {
+		config.User = c.Username
+	}
+	config.Passwd = c.Password.Reveal()
+	if name != nil {
+		config.ConnectionAttributes = withName(config.ConnectionAttributes, name)
+	}
+	var socket *wrapconn.Socket
+	if dial := dialFunc(config); dial != nil {
+		config.DialFunc = func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+			if conn, err = dial(ctx, network, addr); err != nil {
+				return nil, err
+			}
+			if tcp, ok := conn.(*net.TCPConn); ok { // as the driver does with what it knows
+				_ = tcp.SetKeepAlive(true)
+			}
+			conn, socket = wrapconn.Watch(conn)
+			return conn, nil
+		}
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x, ok := conn.(driver.ExecerContext); ok {
+		if _, err := x.ExecContext(ctx, "select 1", nil); err != nil {
+			_ = conn.Close() // it is of no use
+			return nil, nil, err
+		}
+	}
+	return conn, socket, nil
+}
+
+// dialFunc is how config dials, or nil for a network that the driver alone
+// knows, see [mysql.RegisterDialContext].
+func dialFunc(config *mysql.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if config.DialFunc != nil {
+		return config.DialFunc
+	}
+	switch config.Net {
+	case "", "tcp", "tcp4", "tcp6", "unix":
+		return new(net.Dialer).DialContext
+	}
+	return nil
+}
+
+// programName is the connection attribute that names the application.
+const programName = "program_name"
+
+// withName has name choose the application's name among the attributes, which
+// are written as key:value,key:value.
+func withName(attributes string, name func(string) string) string {
+	var others []string
+	base := ""
+	for a := range strings.SplitSeq(attributes, ",") {
+		if key, value, _ := strings.Cut(a, ":"); key == programName {
+			base = value
+		} else if a != "" {
+			others = append(others, a)
+		}
+	}
+	if n := name(base); n != "" && !strings.Contains(n, ",") {
+		others = append(others, programName+":"+n)
+	}
+	return strings.Join(others, ",")
+}
+
+// Verify implements [pool.Dialer].
+func (d *Dialer) Verify(ctx context.Context, s refresh.Snapshot, _ *pool.Options) error {
+	login, used := d.single(ctx, s, func(ctx context.Context, conn *sql.Conn) error {
+		if d.Check == nil {
+			return nil
+		}
+		return d.Check(ctx, conn)
+	})
+	switch {
+	case number(login) == noDatabaseAccess:
+		return fmt.Errorf("login: %w (%w)", login, refresh.ErrRejected)
+	case login != nil:
+		return fmt.Errorf("login: %w", login)
+	case used != nil && passing(used):
+		return fmt.Errorf("check: %w", used)
+	case used != nil:
+		return fmt.Errorf("check: %w (%w)", used, refresh.ErrRejected)
+	}
+	return nil
+}
+
+// single logs in outside the pool and lends the connection to use.
+func (d *Dialer) single(ctx context.Context, s refresh.Snapshot, use func(context.Context, *sql.Conn) error) (login, used error) {
+	connect := wrapconn.Connect(func(ctx context.Context) (driver.Conn, error) {
+		conn, _, err := d.login(ctx, s.Credential, nil)
+		return conn, err
+	})
+	return wrapconn.Single(ctx, connect, use)
+}
