@@ -13,6 +13,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -56,6 +57,10 @@ type Conn struct {
 
 // Raw returns the driver's own connection, for [database/sql.Conn.Raw].
 func (c *Conn) Raw() driver.Conn { return c.conn }
+
+// Format prints what the connection is and nothing of what is inside: drivers
+// keep the password with which they logged in.
+func (c *Conn) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%T of the pool", c.conn) }
 
 // told passes an error on and tells the session if it is for lack of rights.
 func (c *Conn) told(err error) error {

@@ -26,6 +26,9 @@ type Harness struct {
 	// server's rules for names allow.
 	User func(base string) string
 
+	// LongestPassword is how many bytes a password may have. Zero: many.
+	LongestPassword int
+
 	// CreateUser creates a user who may log in, and select, insert, update and
 	// delete in orders.
 	CreateUser  func(user, password string)

@@ -3,6 +3,7 @@ package dialertest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,6 +51,7 @@ func checkOddPasswords(t *testing.T, b *bench) {
 	db.SetMaxIdleConns(-1)
 	for name, password := range Odd() {
 		t.Run(name, func(t *testing.T) {
+			password := b.short(password)
 			b.SetPassword(b.user, password)
 			b.store.Set(source.Credential{Username: b.user, Password: source.NewSecret(password), Version: name})
 			require.NoError(t, db.Refresher().Refresh(t.Context()))
@@ -60,15 +62,23 @@ func checkOddPasswords(t *testing.T, b *bench) {
 	require.Zero(t, db.Health().LoginsRejected)
 }
 
+// short cuts a password to what the server takes.
+func (b *bench) short(password string) string {
+	if b.LongestPassword == 0 || len(password) <= b.LongestPassword {
+		return password
+	}
+	return strings.ToValidUTF8(password[:b.LongestPassword], "")
+}
+
 // And so do user names.
 func checkOddUsers(t *testing.T, b *bench) {
 	db := b.open()
 	db.SetMaxIdleConns(-1)
 	for name, text := range Odd() {
 		t.Run(name, func(t *testing.T) {
-			user := b.User(text)
-			b.CreateUser(user, "password of "+text)
-			b.store.Set(source.Credential{Username: user, Password: source.NewSecret("password of " + text), Version: name})
+			user, password := b.User(text), b.short("password of "+text)
+			b.CreateUser(user, password)
+			b.store.Set(source.Credential{Username: user, Password: source.NewSecret(password), Version: name})
 			require.NoError(t, db.Refresher().Refresh(t.Context()))
 			require.Equal(t, name, db.Health().Version)
 			require.Equal(t, user, b.sessionUser(db))

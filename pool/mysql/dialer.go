@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 )
 
 // A Dialer is the [pool.Dialer] for go-sql-driver/mysql. Make one with [New];
-// its field may be set before it is used.
+// its hooks may be set before it is used.
 //
 // [database/sql.Conn.Raw] sees a connection that has what the driver's has; its
 // method Raw() driver.Conn returns the driver's own.
@@ -30,6 +31,10 @@ import (
 // password in and then refuse every statement.
 type Dialer struct {
 	config *mysql.Config
+
+	// BeforeConnect is run before each login with a copy of the configuration,
+	// which it may change. The user name is set, the password is not. Nil: none.
+	BeforeConnect func(ctx context.Context, config *mysql.Config) error
 
 	// Check is run on a connection of its own with each new credential, after
 	// the login and before anybody gets the credential. An error that is not
@@ -42,14 +47,18 @@ type Dialer struct {
 const longestLogin = 2 * time.Minute
 
 // New returns a dialer for the server of config, which is copied. Its password
-// is not used, nor its user where the source names one. A hook of config,
-// [mysql.BeforeConnect], sees both already set and may change them.
+// is not used, nor its user where the source names one.
 //
-// It is an error if config is not valid or would send passwords as they are
-// over a connection without TLS, as AllowCleartextPasswords does.
+// It is an error if config is not valid, has a hook of its own, see
+// [Dialer.BeforeConnect], or would send passwords as they are over a connection
+// without TLS, as AllowCleartextPasswords does.
 func New(config *mysql.Config) (*Dialer, error) {
 	if config == nil {
 		return nil, errors.New("mysql: New needs a configuration")
+	}
+	// The driver has one hook, which the dialer needs for the password.
+	if hook := reflect.ValueOf(config).Elem().FieldByName("beforeConnect"); hook.IsValid() && !hook.IsNil() {
+		return nil, errors.New("mysql: the configuration has a hook; set BeforeConnect of the dialer instead")
 	}
 	d := &Dialer{config: config.Clone()}
 	d.config.Passwd = ""
@@ -103,7 +112,23 @@ func (d *Dialer) login(ctx context.Context, c source.Credential, name func(strin
 	if c.Username != "" {
 		config.User = c.Username
 	}
-	config.Passwd = c.Password.Reveal()
+	if d.BeforeConnect != nil {
+		if err := d.BeforeConnect(ctx, config); err != nil {
+			return nil, nil, err
+		}
+	}
+	config.Passwd = ""
+	// The connection keeps the copy that the hook is given for life; the
+	// password is in it for as long as the login is under way.
+	kept := config
+	err := config.Apply(mysql.BeforeConnect(func(_ context.Context, copied *mysql.Config) error {
+		kept, copied.Passwd = copied, c.Password.Reveal()
+		return nil
+	}))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { kept.Passwd = "" }()
 	if name != nil {
 		config.ConnectionAttributes = withName(config.ConnectionAttributes, name)
 	}

@@ -50,7 +50,10 @@ func harness(t *testing.T, db *mysqltest.DB) dialertest.Harness {
 			config.Addr = address
 			return dialer(t, config)
 		},
-		User:        db.Role,
+		User: db.Role,
+
+		LongestPassword: 256, // of caching_sha2_password
+
 		CreateUser:  db.CreateUser,
 		SetPassword: db.SetPassword,
 		DropUser:    db.DropUser,

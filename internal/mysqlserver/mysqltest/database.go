@@ -60,12 +60,13 @@ func (db *DB) Config() *mysql.Config { return db.Server.AppConfig(db.Name) }
 func (db *DB) Table() string { return mysqlserver.QuoteIdent(db.Name) + ".orders" }
 
 // Role returns a user name that no other test uses: base with the database's
-// suffix, without what the servers' tables of users cannot hold.
+// suffix, without what the servers' tables of users cannot hold: blanks in front
+// and characters of four bytes.
 func (db *DB) Role(base string) string {
 	name := []rune(base + "_" + db.suffix)
 	name = slices.DeleteFunc(name, func(r rune) bool { return r > 0xffff })
 	const longest = 32 // MariaDB allows more
-	return string(name[max(0, len(name)-longest):])
+	return strings.TrimLeft(string(name[max(0, len(name)-longest):]), " ")
 }
 
 // CreateUser creates a user with the right to use orders.
