@@ -11,41 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/pool"
+	"github.com/rekey-go/rekey/pool/dialertest"
 	"github.com/rekey-go/rekey/source"
 )
-
-// odd are texts that get lost wherever somebody builds a connection string, an
-// SQL statement or a log line of them.
-var odd = map[string]string{
-	"spaces":           "two  words and more",
-	"blanks around":    " leading and trailing ",
-	"quotes":           `it's "quoted" and \'escaped\'`,
-	"URL":              "a@b:c/d?e=f&g=h#i%41%zz",
-	"backslashes":      `\\server\share\n\0`,
-	"injected keys":    "x host=evil port=1 sslmode=disable",
-	"injected quotes":  "x' host='evil",
-	"dollars":          "$1 ${HOME} $$body$$",
-	"unicode":          "пароль 密码 ñandú ß ø",
-	"emoji":            "🔑🐘 👩‍👩‍👧",
-	"combining":        "é vs é",
-	"long":             strings.Repeat("0123456789 äöü ", 20),
-	"control":          "tab\tnewline\ncarriage\rbell\a",
-	"md5 look":         "md5" + strings.Repeat("0", 31) + "g",
-	"percent":          "%s %d %v %!(EXTRA)",
-	"semicolon":        "'; drop table orders; --",
-	"braces":           "{{.Password}} {$ref} [redacted]",
-	"one blank":        " ",
-	"non-breaking":     "non\u00a0breaking\u3000spaces",
-	"right to left":    "\u202eright\u202c to left",
-	"unassigned":       "\U000e0123 \u0378",
-	"equals and comma": "a=b,c=d;e=f",
-}
 
 func TestF36OddPasswordsLogInUnchanged(t *testing.T) {
 	b := newBench(t)
 	p := b.open(2, nil)
 	db := b.openDB(pool.Postgres(b.connConfig()))
-	for name, password := range odd {
+	for name, password := range dialertest.Odd() {
 		t.Run(name, func(t *testing.T) {
 			b.SetPassword(b.user, password)
 			b.store.Set(source.Credential{Username: b.user, Password: source.NewSecret(password), Version: name})
@@ -88,7 +62,7 @@ func TestF36OddUserNamesLogInUnchanged(t *testing.T) {
 	b := newBench(t)
 	p := b.open(2, nil)
 	db := b.openDB(pool.Postgres(b.connConfig()))
-	for name, text := range odd {
+	for name, text := range dialertest.Odd() {
 		t.Run(name, func(t *testing.T) {
 			user := b.Role(text)
 			if most := 63; len(user) > most { // PostgreSQL cuts longer names

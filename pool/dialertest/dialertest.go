@@ -26,8 +26,9 @@ type Harness struct {
 	// server's rules for names allow.
 	User func(base string) string
 
-	// LongestPassword is how many bytes a password may have. Zero: many.
-	LongestPassword int
+	// Password makes a text one that the server and the driver take as a
+	// password, whoever uses them: not too long, for one. Nil: all are.
+	Password func(text string) string
 
 	// CreateUser creates a user who may log in, and select, insert, update and
 	// delete in orders.

@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"strings"
 	"testing"
 
 	driver "github.com/go-sql-driver/mysql"
@@ -52,7 +53,10 @@ func harness(t *testing.T, db *mysqltest.DB) dialertest.Harness {
 		},
 		User: db.Role,
 
-		LongestPassword: 256, // of caching_sha2_password
+		Password: func(text string) string {
+			const longest = 256 // bytes, of caching_sha2_password
+			return strings.ToValidUTF8(text[:min(len(text), longest)], "")
+		},
 
 		CreateUser:  db.CreateUser,
 		SetPassword: db.SetPassword,
