@@ -38,7 +38,6 @@ func (g *grants) add(line string) {
 	if verb != "GRANT" && verb != "REVOKE" {
 		return // SET DEFAULT ROLE
 	}
-	var list, object []string
 	on, holder := -1, len(rest)
 	for i, w := range rest {
 		if w == "ON" && on < 0 {
@@ -53,15 +52,17 @@ func (g *grants) add(line string) {
 		g.roles = append(g.roles, rest[:holder]...)
 		return
 	}
-	list, object = rest[:on], rest[on+1:holder]
+	list, object := rest[:on], rest[on+1:holder]
 	rights := privileges(list, strings.Join(object, " "))
 	if verb == "REVOKE" {
 		g.revoked = append(g.revoked, rights...)
 		return
 	}
 	g.rights = append(g.rights, rights...)
-	if strings.Contains(strings.Join(rest[holder:], " "), "WITH GRANT OPTION") {
-		g.rights = append(g.rights, right{privilege: "GRANT OPTION", object: strings.Join(object, " ")})
+	for _, w := range rest[holder:] {
+		if w == "OPTION" { // WITH GRANT OPTION
+			g.rights = append(g.rights, right{privilege: "GRANT OPTION", object: strings.Join(object, " ")})
+		}
 	}
 }
 
