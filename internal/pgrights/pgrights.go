@@ -1,6 +1,8 @@
 // Package pgrights knows how PostgreSQL tells what a role may do.
 package pgrights
 
+import "strings"
+
 // Query returns one line of text for each right of the session's user in its
 // database, as it is after the login: with the role that ALTER ROLE … SET role
 // gives it. Two roles that may do the same have the same lines, whether they
@@ -57,18 +59,34 @@ union all
 select 'SET ROLE ' || quote_ident(g.rolname) from pg_roles g
 where g.rolname not in (session_user, current_user) and pg_has_role(session_user, g.oid, 'MEMBER')`
 
-// Lost returns the lines of from that are not in to, in order; none: an empty
-// slice.
+// Lost returns the lines of from that are not in to, in order, and not those of
+// columns where from has the right to the whole table; none: an empty slice.
 func Lost(from, to []string) []string {
-	has := make(map[string]bool, len(to))
-	for _, line := range to {
-		has[line] = true
-	}
+	had, has := set(from), set(to)
 	lost := []string{}
 	for _, line := range from {
-		if !has[line] {
+		if !has[line] && !had[ofTable(line)] {
 			lost = append(lost, line)
 		}
 	}
 	return lost
+}
+
+func set(lines []string) map[string]bool {
+	all := make(map[string]bool, len(lines))
+	for _, line := range lines {
+		all[line] = true
+	}
+	return all
+}
+
+// ofTable is the line of a right to a whole table for one to a column of it,
+// and nothing for others.
+func ofTable(line string) string {
+	right, rest, ok := strings.Cut(line, " (")
+	const end = ") on table "
+	if at := strings.LastIndex(rest, end); ok && at >= 0 {
+		return right + " on table " + rest[at+len(end):]
+	}
+	return ""
 }

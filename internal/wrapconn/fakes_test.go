@@ -47,10 +47,9 @@ func isDenied(err error) bool { return errors.Is(err, errDenied) }
 
 // plain is a connection with nothing but what it must have.
 type plain struct {
-	err       error // of everything
-	stmt      driver.Stmt
-	calls     []string
-	rolledOut int
+	err   error // of everything
+	stmt  driver.Stmt
+	calls []string
 }
 
 func (c *plain) note(call string) error {
@@ -79,6 +78,7 @@ func (s *plainStmt) NumInput() int { return -1 }
 func (s *plainStmt) Exec([]driver.Value) (driver.Result, error) {
 	return driver.RowsAffected(3), s.c.note("stmt.Exec")
 }
+
 func (s *plainStmt) Query([]driver.Value) (driver.Rows, error) { return rows{}, s.c.note("stmt.Query") }
 
 type rows struct{}

@@ -88,7 +88,7 @@ func (d *Dialer) login(ctx context.Context, c source.Credential, name func(strin
 	}
 	config.Password = c.Password.Reveal()
 	if config.Password == "" {
-		config.Passfile = os.DevNull // or the driver looks it up
+		config.Passfile = os.DevNull + "/none" // or the driver looks it up
 	}
 	if name != nil {
 		config.ApplicationName = name(config.ApplicationName)
