@@ -2,7 +2,6 @@ package mysql_test
 
 import (
 	"database/sql"
-	"io"
 	"log/slog"
 	"testing"
 
@@ -44,7 +43,7 @@ func BenchmarkQuery(b *testing.B) {
 			return sql.OpenDB(connector)
 		},
 		"managed": func() *sql.DB {
-			log := slog.New(slog.NewTextHandler(io.Discard, nil))
+			log := slog.New(slog.DiscardHandler)
 			r, err := refresh.New(b.Context(), source.Static(user, source.NewSecret("secret")), &refresh.Options{Logger: log})
 			require.NoError(b, err)
 			b.Cleanup(r.Close)
