@@ -8,8 +8,10 @@ import (
 
 // An exchanger is a pool's own way to exchange idle connections.
 type exchanger interface {
-	// takeIdle takes the idle connections out, at most all. It makes none.
-	takeIdle(ctx context.Context) []idleConn
+	// take takes the idle connections out, at most all. Where none is idle and
+	// a pool lets it queue for one that comes back, it takes up to n stale ones
+	// that way. It makes none.
+	take(ctx context.Context, n int) []idleConn
 	// fill acquires a connection and releases it. While all idle ones are
 	// taken, that makes a new one.
 	fill(ctx context.Context) error
@@ -116,7 +118,7 @@ func (k *keeper) closeLeaving() {
 func (k *keeper) choose(ctx context.Context, n int) (over, victims, rest []idleConn) {
 	k.allowance.Store(0) // nothing is given up while they are being looked at
 	now := time.Now()
-	for _, c := range k.exchanger.takeIdle(context.WithValue(ctx, exchangeKey{}, (chan struct{})(nil))) {
+	for _, c := range k.exchanger.take(context.WithValue(ctx, exchangeKey{}, (chan struct{})(nil)), n) {
 		l := c.login()
 		switch {
 		case l == nil:

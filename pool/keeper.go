@@ -29,6 +29,7 @@ type keeper struct {
 	// attention is false while every connection is of the current generation
 	// and good: then lending one costs this load and nothing else.
 	attention  atomic.Bool
+	roomy      atomic.Bool  // a caller of a sql.DB who is refused one finds room for another
 	exchanging atomic.Bool  // an exchange is under way
 	allowance  atomic.Int32 // stale connections that callers may still give up in this beat
 
@@ -125,15 +126,16 @@ func (c consumer) Changed() {
 // good is given up only within the pace, and not when it is lent for the first
 // time: it may have been made for the very caller who asks.
 func (k *keeper) lend(l *Login) bool {
-	switch {
-	case l == nil:
-		return true
-	case l.over():
+	return l == nil || !l.over() && !k.giveUp(l)
+}
+
+// giveUp decides whether a connection that is still good is given up because it
+// is stale.
+func (k *keeper) giveUp(l *Login) bool {
+	if l.hold.Current() || !l.lent.Swap(true) {
 		return false
-	case l.hold.Current() || !l.lent.Swap(true):
-		return true
 	}
-	return k.allowance.Add(-1) < 0
+	return k.allowance.Add(-1) >= 0
 }
 
 // begin registers a login under h.

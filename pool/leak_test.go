@@ -25,7 +25,7 @@ func heap() uint64 {
 
 func TestF25HundredRotationsFailAndLeakNothing(t *testing.T) {
 	b := newBench(t)
-	b.store.TTL(time.Hour) // each credential comes with a lease
+	b.store.TTL(time.Hour)                                  // each credential comes with a lease
 	p := b.open(3, &pool.Options{Canary: time.Millisecond}) // or the last lease is kept for a while
 	fill(t, p, 3)
 	raw := p.Pool

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"database/sql/driver"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,38 +80,27 @@ func (l *Login) ApplicationName(base string) string {
 // Check returns nil if the connection may be lent and [driver.ErrBadConn] if
 // it is to be closed. A driver's ResetSession calls it with the connection to
 // itself, because it may be probed (see [Prober]). While nothing is the matter
-// it is one atomic load.
+// it is two atomic loads, and a look at the clocks if the credential ends.
 func (l *Login) Check(ctx context.Context) error {
-	if !l.k.attention.Load() || l.well() || l.k.ofExchange(ctx) || l.k.lend(l) && (!l.due.Load() || l.k.ask(ctx, l, l.conn)) {
+	if !l.k.attention.Load() && !l.hold.Endless() && l.over() { // the timer is late, as after a suspend
+		l.k.attention.Store(true)
+		l.k.poke()
+	}
+	if !l.k.attention.Load() || l.well() || l.k.ofExchange(ctx) || !l.over() && !(l.k.roomy.Load() && l.k.giveUp(l)) && (!l.due.Load() || l.k.ask(ctx, l, l.conn)) {
 		return nil
 	}
 	return driver.ErrBadConn
 }
 
-// Valid reports whether the connection may be lent, without asking the
-// database. A driver's IsValid calls it, if it has one.
+// Valid reports whether the connection may be lent on, without asking the
+// database. A driver's IsValid calls it, if it has one: what leaves here is
+// missed by nobody, whereas database/sql fails a caller to whom it has offered
+// three connections in vain.
 func (l *Login) Valid() bool { return !l.k.attention.Load() || l.k.lend(l) }
 
-// Socket registers the socket of the login and returns it wrapped, so that
-// Closed is called when it is closed, and so that it can be closed under its
-// user (see [Options.Overstay]).
-func (l *Login) Socket(conn net.Conn) net.Conn {
-	l.onSever(conn.Close)
-	return &socket{conn, l}
-}
-
-type socket struct {
-	net.Conn
-	login *Login
-}
-
-func (s *socket) Close() error {
-	err := s.Conn.Close()
-	s.login.Closed()
-	return err
-}
-
-func (l *Login) onSever(sever func() error) {
+// OnOverstay gives the pool a way to close the session's socket under its user
+// (see [Options.Overstay]). Without one it can only report the session.
+func (l *Login) OnOverstay(sever func() error) {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	l.sever = sever

@@ -105,7 +105,7 @@ func (p *pgLogin) dial(ctx context.Context, network, address string) (net.Conn, 
 		p.ended(l)
 		return nil, err
 	}
-	l.onSever(conn.Close)
+	l.OnOverstay(conn.Close)
 	return &pgSocket{Conn: conn, login: l, network: network, address: address, closed: func() { p.ended(l) }}, nil
 }
 

@@ -15,7 +15,7 @@ type pgxIdle struct {
 	conn   *pgx.Conn
 }
 
-func (p *ManagedPool) takeIdle(ctx context.Context) []idleConn {
+func (p *ManagedPool) take(ctx context.Context, _ int) []idleConn {
 	var all []idleConn
 	for _, c := range p.AcquireAllIdle(ctx) {
 		all = append(all, &pgxIdle{p, c, c.Conn()})

@@ -12,8 +12,9 @@ import (
 // then rests: a connection that listens for ever must not keep the pool busy.
 const (
 	beat        = 20 * time.Millisecond
+	beats       = 25 // in vain, before they slow down
 	slowestBeat = 2 * time.Second
-	rest        = 15 * time.Second
+	rest        = 2 * time.Second
 )
 
 // run sleeps until a generation changes or a deadline comes, and then beats
@@ -26,7 +27,7 @@ func (k *keeper) run() {
 	defer k.release(&k.canary.old)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	pause, before, failing, rested := beat, 0, false, false
+	pause, before, vain, failing, rested := beat, 0, 0, false, false
 	for {
 		k.turn() // first, so that the survey sees what it has seen
 		s := k.survey()
@@ -55,8 +56,8 @@ func (k *keeper) run() {
 			closed, err := k.exchange(k.ctx, k.grant(failing))
 			failing = err != nil
 			if !failing && (closed > 0 || s.stale != before) {
-				pause = beat
-			} else { // all are lent and none has come back, or no login succeeds
+				pause, vain = beat, 0
+			} else if vain++; failing || vain > beats { // all are lent and none has come back, or no login succeeds
 				pause = min(2*pause, slowestBeat)
 			}
 			interval = pause
@@ -71,7 +72,7 @@ func (k *keeper) run() {
 		case <-k.ctx.Done():
 			return
 		case <-k.wake: // a generation has changed
-			before, pause, rested = 0, beat, false
+			before, vain, pause, rested = 0, 0, beat, false
 		case <-timer.C:
 		}
 	}
@@ -139,14 +140,18 @@ func (k *keeper) grant(failing bool) int {
 	if failing {
 		n = 1
 	}
+	total := k.exchanger.total()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	open, begun := 0, 0
 	for l := range k.sessions {
-		if !l.open.Load() {
-			n--
+		if l.open.Load() {
+			open++
+		} else {
+			begun++
 		}
 	}
-	return max(n, 0)
+	return max(n-max(begun, total-open), 0) // some count what has not begun yet
 }
 
 // overstays notes that l has outlived its credential and is still there. The

@@ -17,8 +17,9 @@ type Dialer interface {
 	// Dial logs in once with the credential of l. The driver's connection must
 	// call l.Check in ResetSession, l.Valid in IsValid, l.Denied when a
 	// statement fails for lack of rights, and l.Closed when its socket is
-	// closed, which one wrapped by l.Socket does by itself. When Dial fails,
-	// its caller does the rest, which Classify decides.
+	// closed; the way to its socket it gives to l.OnOverstay. Two connections
+	// must be comparable, as pointers are. When Dial fails, its caller does the
+	// rest, which Classify decides.
 	Dial(ctx context.Context, l *Login) (driver.Conn, error)
 
 	// Verify logs in once with the credential of s, proves that it is fit and

@@ -13,26 +13,62 @@ type sqlIdle struct {
 	full    bool // the DB has no room for another one
 }
 
-func (db *ManagedDB) takeIdle(ctx context.Context) []idleConn {
+func (db *ManagedDB) take(ctx context.Context, n int) []idleConn {
 	stats := db.Stats()
-	full := stats.MaxOpenConnections > 0 && stats.OpenConnections >= stats.MaxOpenConnections
+	most := stats.MaxOpenConnections
+	roomy := most <= 0 || stats.OpenConnections+n < most
+	db.keeper.roomy.Store(roomy)
+	if stats.Idle == 0 && !roomy {
+		return db.queue(ctx, n, stats)
+	}
 	// With a caller waiting for each, they must not be waited for here.
 	ctx, cancel := context.WithTimeout(ctx, longestGrip)
 	defer cancel()
 	var all []idleConn
 	for range stats.Idle {
-		conn, err := db.Conn(ctx)
+		c, err := db.takeOne(ctx, stats)
 		if err != nil {
 			break // callers have taken the others
 		}
-		c := &sqlIdle{conn: conn, full: full}
-		_ = conn.Raw(func(driverConn any) error {
-			c.session = db.keeper.sessionOfConn(driverConn)
-			return nil
-		})
 		all = append(all, c)
 	}
 	return all
+}
+
+// queue waits in line with the callers for connections that come back, because
+// a caller who is offered one and has it refused loses one of the three tries
+// that database/sql gives him.
+func (db *ManagedDB) queue(ctx context.Context, n int, stats sql.DBStats) (stale []idleConn) {
+	ctx, cancel := context.WithTimeout(ctx, longestQueue)
+	defer cancel()
+	for range stats.OpenConnections {
+		if len(stale) >= n {
+			break
+		}
+		c, err := db.takeOne(ctx, stats)
+		if err != nil {
+			break
+		}
+		if c.session == nil || c.session.hold.Current() {
+			c.giveBack()
+			continue
+		}
+		stale = append(stale, c)
+	}
+	return stale
+}
+
+func (db *ManagedDB) takeOne(ctx context.Context, stats sql.DBStats) (*sqlIdle, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &sqlIdle{conn: conn, full: stats.MaxOpenConnections > 0 && stats.OpenConnections >= stats.MaxOpenConnections}
+	_ = conn.Raw(func(driverConn any) error {
+		c.session = db.keeper.sessionOfConn(driverConn)
+		return nil
+	})
+	return c, nil
 }
 
 func (db *ManagedDB) fill(ctx context.Context) error {

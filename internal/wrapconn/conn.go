@@ -19,9 +19,10 @@ import (
 
 // A Session is what the pool knows about a connection: a *pool.Login.
 type Session interface {
-	Check() error     // nil, or driver.ErrBadConn if it must not be lent
-	Denied(err error) // a statement was refused for lack of rights
-	Closed()          // the socket is closed
+	Check(ctx context.Context) error // nil, or driver.ErrBadConn if it must not be lent
+	Valid() bool                     // it may be lent, without asking the server
+	Denied(err error)                // a statement was refused for lack of rights
+	Closed()                         // the socket is closed
 }
 
 // New wraps conn. denied tells which errors are for lack of rights.
@@ -78,7 +79,7 @@ func (c *Conn) Close() error {
 
 // ResetSession implements [driver.SessionResetter].
 func (c *Conn) ResetSession(ctx context.Context) error {
-	if err := c.session.Check(); err != nil {
+	if err := c.session.Check(ctx); err != nil {
 		return err
 	}
 	if r, ok := c.conn.(driver.SessionResetter); ok {
@@ -92,7 +93,7 @@ func (c *Conn) IsValid() bool {
 	if v, ok := c.conn.(driver.Validator); ok && !v.IsValid() {
 		return false
 	}
-	return !c.spoiled.Load() && c.session.Check() == nil
+	return !c.spoiled.Load() && c.session.Valid()
 }
 
 // Ping implements [driver.Pinger]. Without one, database/sql asks nobody.

@@ -17,11 +17,13 @@ type session struct {
 	closed int
 }
 
-func (s *session) Check() error {
+func (s *session) Check(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.check
 }
+
+func (s *session) Valid() bool { return s.Check(context.Background()) == nil }
 
 func (s *session) Denied(err error) {
 	s.mu.Lock()

@@ -39,6 +39,7 @@ func Single(ctx context.Context, connect Connect, use func(context.Context, *sql
 // nobody is the session of a connection that is in no pool.
 type nobody struct{}
 
-func (nobody) Check() error { return nil }
-func (nobody) Denied(error) {}
-func (nobody) Closed()      {}
+func (nobody) Check(context.Context) error { return nil }
+func (nobody) Valid() bool                 { return true }
+func (nobody) Denied(error)                {}
+func (nobody) Closed()                     {}

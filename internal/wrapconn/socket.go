@@ -38,6 +38,9 @@ func (s *Socket) OnClose(closed func()) {
 	}
 }
 
+// Sever closes the connection under its user, who then closes the socket.
+func (s *Socket) Sever() error { return s.Conn.Close() }
+
 // Close closes the socket and tells the first time.
 func (s *Socket) Close() error {
 	err := s.Conn.Close()

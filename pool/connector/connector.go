@@ -41,8 +41,9 @@ type Config struct {
 	// other means that this could not be found out. Nil: a login is enough.
 	Check func(ctx context.Context, conn *sql.Conn) error
 
-	// Probe makes the dialer a [pool.Prober], if set.
-	Probe func(ctx context.Context, conn *sql.Conn) error
+	// Probe makes the dialer a [pool.Prober], if set. It is given the driver's
+	// own connection.
+	Probe func(ctx context.Context, conn driver.Conn) error
 
 	// LostRights makes the dialer a [pool.RightsComparer], if set.
 	LostRights func(ctx context.Context, from, to refresh.Snapshot) ([]string, error)
@@ -93,10 +94,15 @@ func New(config *Config) (pool.Dialer, error) {
 type dialer struct{ config Config }
 
 type prober struct {
-	probe func(context.Context, *sql.Conn) error
+	probe func(context.Context, driver.Conn) error
 }
 
-func (p prober) Probe(ctx context.Context, conn *sql.Conn) error { return p.probe(ctx, conn) }
+func (p prober) Probe(ctx context.Context, conn driver.Conn) error {
+	if wrapped, ok := conn.(interface{ Raw() driver.Conn }); ok {
+		conn = wrapped.Raw()
+	}
+	return p.probe(ctx, conn)
+}
 
 type comparer struct {
 	lost func(ctx context.Context, from, to refresh.Snapshot) ([]string, error)

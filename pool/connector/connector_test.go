@@ -68,7 +68,7 @@ func TestIsOnlyWhatItCan(t *testing.T) {
 				Classify: func(error) pool.Verdict { return pool.Rejected },
 			}
 			if probes {
-				config.Probe = func(context.Context, *sql.Conn) error { return pool.ErrDisowned }
+				config.Probe = func(context.Context, driver.Conn) error { return pool.ErrDisowned }
 			}
 			if compares {
 				config.LostRights = func(context.Context, refresh.Snapshot, refresh.Snapshot) ([]string, error) { return []string{"x"}, nil }

@@ -2,7 +2,6 @@ package connector_test
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"testing"
 
@@ -33,9 +32,8 @@ func open(t *testing.T, db *pgtest.DB, address string) pool.Dialer {
 		},
 		Classify: pool.ClassifyPostgres,
 		Driver:   stdlib.GetDefaultDriver(),
-		Probe: func(ctx context.Context, conn *sql.Conn) error {
-			var user string
-			err := conn.QueryRowContext(ctx, "select session_user").Scan(&user)
+		Probe: func(ctx context.Context, conn driver.Conn) error {
+			_, err := conn.(*stdlib.Conn).Conn().Exec(ctx, "select session_user")
 			if state(err) == "42704" {
 				return pool.ErrDisowned
 			}

@@ -156,7 +156,7 @@ func checkNoSecret(t *testing.T, b *bench) {
 		return nil
 	}))
 	if p, ok := b.Dialer.(pool.Prober); ok {
-		c.say(p.Probe(t.Context(), conn))
+		c.say(probe(t, p, conn))
 	}
 	require.NoError(t, conn.Close())
 	if p, ok := b.Dialer.(pool.RightsComparer); ok {

@@ -100,6 +100,7 @@ func (d *Dialer) Dial(ctx context.Context, l *pool.Login) (driver.Conn, error) {
 	}
 	if socket != nil {
 		socket.OnClose(l.Closed)
+		l.OnOverstay(socket.Sever)
 	}
 	return wrapconn.New(conn, l, denied), nil
 }

@@ -3,9 +3,11 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 
+	"github.com/rekey-go/rekey/internal/wrapconn"
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/refresh"
 )
@@ -18,9 +20,9 @@ var (
 
 // Probe implements [pool.Prober]: a session whose user has been dropped cannot
 // show its grants. MariaDB lets it read and write on all the same.
-func (d *Dialer) Probe(ctx context.Context, conn *sql.Conn) error {
+func (d *Dialer) Probe(ctx context.Context, conn driver.Conn) error {
 	// What MariaDB shows holds the hash of the password: nobody looks at it.
-	err := each(ctx, conn, "show grants", func(string) {})
+	err := wrapconn.Ask(ctx, conn, "show grants", func(string) {})
 	if n := number(err); n == noSuchGrant || n == wrongPassword {
 		return fmt.Errorf("%w: %w", pool.ErrDisowned, err)
 	}

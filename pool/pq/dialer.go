@@ -71,6 +71,7 @@ func (d *Dialer) Dial(ctx context.Context, l *pool.Login) (driver.Conn, error) {
 		return nil, err
 	}
 	socket.OnClose(l.Closed)
+	l.OnOverstay(socket.Sever)
 	return wrapconn.New(conn, l, denied), nil
 }
 

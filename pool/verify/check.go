@@ -56,7 +56,3 @@ func within(ctx context.Context, conn *pgx.Conn, mode pgx.TxAccessMode, f func(p
 	}
 	return err
 }
-
-// catalogPath makes names mean the system's own objects for the rest of the
-// transaction, whatever search_path a role or database has been given.
-const catalogPath = "set local search_path = pg_catalog, pg_temp"

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rekey-go/rekey/internal/pgrights"
 )
 
 // A Role is who a session is in one database cluster. [RoleOf] makes one.
@@ -22,11 +24,10 @@ type Role struct {
 func RoleOf(ctx context.Context, conn *pgx.Conn) (Role, error) {
 	var r Role
 	err := within(ctx, conn, pgx.ReadOnly, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, catalogPath); err != nil {
+		if _, err := tx.Exec(ctx, pgrights.CatalogPath); err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
-		err := tx.QueryRow(ctx, `select c.rolname, c.oid, s.rolname, s.oid from pg_roles c, pg_roles s
-			where c.rolname = current_user and s.rolname = session_user`).Scan(&r.Current, &r.current, &r.Session, &r.session)
+		err := tx.QueryRow(ctx, pgrights.Who).Scan(&r.Current, &r.current, &r.Session, &r.session)
 		if err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
@@ -65,10 +66,10 @@ func Lost(ctx context.Context, conn *pgx.Conn, from, to Role) ([]string, error) 
 	}
 	lost, more := []string{}, 0
 	err := within(ctx, conn, pgx.ReadOnly, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, catalogPath); err != nil {
+		if _, err := tx.Exec(ctx, pgrights.CatalogPath); err != nil {
 			return fmt.Errorf("verify: %w", err)
 		}
-		rows, err := tx.Query(ctx, lostRights, from.current, to.current, from.session, to.session, mostLost)
+		rows, err := tx.Query(ctx, pgrights.Lost, from.current, to.current, from.session, to.session, mostLost)
 		if err == nil {
 			var line string
 			var all int

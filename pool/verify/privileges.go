@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rekey-go/rekey/internal/pgrights"
 )
 
 // Privileges checks that the session's role has all of the grants, in a
@@ -28,7 +30,7 @@ func Privileges(grants ...Grant) Check {
 			if err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, catalogPath); err != nil {
+			if _, err := tx.Exec(ctx, pgrights.CatalogPath); err != nil {
 				return fmt.Errorf("verify: %w", err)
 			}
 			batch, state := &pgx.Batch{}, &findings{}

@@ -1,6 +1,16 @@
-package verify
+// Package pgrights knows how to ask PostgreSQL what roles may do.
+package pgrights
 
-// lostRights compares two roles: $1 and $2 are the OIDs of whose rights count,
+// CatalogPath makes names mean the system's own objects for the rest of the
+// transaction, whatever the session's search_path and what is in it.
+const CatalogPath = "set local search_path = pg_catalog, pg_temp"
+
+// Who returns the names and OIDs of the role whose rights count and of the one
+// that logged in. It runs under CatalogPath.
+const Who = `select c.rolname, c.oid, s.rolname, s.oid from pg_roles c, pg_roles s
+	where c.rolname = current_user and s.rolname = session_user`
+
+// Lost compares two roles: $1 and $2 are the OIDs of whose rights count,
 // old and new, $3 and $4 of who logged in. It returns at most $5 lines, sorted,
 // each with the number of all lines.
 //
@@ -8,7 +18,8 @@ package verify
 // given OIDs, for which they answer null when there is no such object any more,
 // and a null is never a loss. The case keeps each function to its own kind of
 // object, for which a mere and would not do.
-const lostRights = `
+// It runs under CatalogPath.
+const Lost = `
 with who as (
 	select $1::oid as old, $2::oid as new, $3::oid as oldlogin, $4::oid as newlogin,
 		current_setting('server_version_num')::int as version),
