@@ -16,8 +16,8 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// What a managed pool shares with the one that it embeds.
-type (
+// What the managed ones share with those of pgx.
+type ( //nolint:revive // each is what its name says
 	Config                = pgxpool.Config
 	Conn                  = pgxpool.Conn
 	ShouldPingParams      = pgxpool.ShouldPingParams

@@ -15,8 +15,8 @@ import (
 	"github.com/rekey-go/rekey/pool"
 )
 
-// What a managed DB shares with the one that it embeds.
-type (
+// What the managed ones share with those of database/sql.
+type ( //nolint:revive // each is what its name says
 	Conn           = sql.Conn
 	IsolationLevel = sql.IsolationLevel
 	NullInt32      = sql.NullInt32

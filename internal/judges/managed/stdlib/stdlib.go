@@ -13,8 +13,8 @@ import (
 	"github.com/rekey-go/rekey/pool"
 )
 
-// What a managed DB shares with pgx's own.
-type (
+// What the managed ones share with those of pgx.
+type ( //nolint:revive // each is what its name says
 	Conn             = stdlib.Conn
 	ShouldPingParams = stdlib.ShouldPingParams
 )

@@ -1,0 +1,143 @@
+package faults_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
+	"github.com/rekey-go/rekey/refresh"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Suite{Runner: m}) }
+
+// recovery is how soon after an outage every client must be served again, with
+// no failure after that.
+const recovery = 2 * time.Second
+
+// A fault is something that goes wrong for a while.
+type fault struct {
+	name   string
+	begin  func(*storm)
+	end    func(*storm)
+	lasts  time.Duration
+	breaks bool // sessions; a slow network does not
+}
+
+var faults = []fault{
+	{name: "none", begin: func(*storm) {}, end: func(*storm) {}, lasts: 3 * time.Second},
+	{
+		name:  "latency",
+		begin: func(s *storm) { s.proxy.add("latency", "downstream", map[string]any{"latency": 200}) },
+		end:   func(s *storm) { s.proxy.remove("latency", "downstream") },
+		lasts: 3 * time.Second,
+	},
+	{
+		name:  "bandwidth",
+		begin: func(s *storm) { s.proxy.add("bandwidth", "downstream", map[string]any{"rate": 20}) },
+		end:   func(s *storm) { s.proxy.remove("bandwidth", "downstream") },
+		lasts: 3 * time.Second,
+	},
+	{
+		name:   "reset",
+		begin:  func(s *storm) { s.proxy.add("reset_peer", "downstream", map[string]any{"timeout": 0}) },
+		end:    func(s *storm) { s.proxy.remove("reset_peer", "downstream") },
+		lasts:  time.Second,
+		breaks: true,
+	},
+	{
+		name:   "black hole",
+		begin:  func(s *storm) { s.proxy.add("timeout", "downstream", map[string]any{"timeout": 0}) },
+		end:    func(s *storm) { s.proxy.remove("timeout", "downstream") },
+		lasts:  3 * time.Second,
+		breaks: true,
+	},
+	{
+		name:   "cut",
+		begin:  func(s *storm) { s.proxy.Stop() },
+		end:    func(s *storm) { require.NoError(s.t, s.proxy.Start()) },
+		lasts:  3 * time.Second,
+		breaks: true,
+	},
+	{
+		name: "restart",
+		begin: func(s *storm) {
+			s.rotating.Lock()
+			require.NoError(s.t, s.server.Stop(s.t.Context()))
+		},
+		end: func(s *storm) {
+			require.NoError(s.t, s.server.Start(s.t.Context()))
+			s.rotating.Unlock()
+		},
+		lasts:  time.Second,
+		breaks: true,
+	},
+	{
+		name: "crash",
+		begin: func(s *storm) {
+			s.rotating.Lock()
+			require.NoError(s.t, s.server.Crash(s.t.Context()))
+		},
+		end: func(s *storm) {
+			require.NoError(s.t, s.server.Start(s.t.Context()))
+			s.rotating.Unlock()
+		},
+		breaks: true,
+	},
+}
+
+func TestFaultsDuringRollovers(t *testing.T) {
+	server := pgtest.New(t, nil)
+	for _, d := range designs {
+		for _, f := range faults {
+			t.Run(d.name+"/"+f.name, func(t *testing.T) {
+				s := startStorm(t, d, server)
+				defer s.end()
+				s.rollover()
+				s.rollover()
+				s.recovered(time.Now())
+				before := s.pool.Health()
+
+				s.rollover()
+				o := outage{begun: time.Now()}
+				s.hasty.Store(f.breaks) // what is rotated meanwhile nobody can follow
+				f.begin(s)
+				pause(f.lasts)
+				s.hasty.Store(false)
+				f.end(s)
+				o.ended = time.Now()
+				served := s.recovered(o.ended)
+				s.rollover()
+				s.rollover()
+				statements := s.end()
+
+				after := s.pool.Health()
+				var lastFailure time.Duration
+				var failures, unexcused int
+				for _, failure := range s.witness.all() {
+					failures++
+					lastFailure = max(lastFailure, failure.ended.Sub(o.ended))
+					if !f.breaks || !o.excuses(failure) {
+						if unexcused++; unexcused <= 5 {
+							t.Errorf("%v before the end of the outage, %v", o.ended.Sub(failure.begun), failure)
+						}
+					}
+				}
+				t.Logf("outage %v; served again after %v, last failure after %v; %d statements, %d failed; %d rotations, %d logins, %d rejected",
+					o.ended.Sub(o.begun).Round(time.Millisecond), served.Round(time.Millisecond), lastFailure.Round(time.Millisecond),
+					statements, failures, after.Generation-before.Generation, after.Logins-before.Logins, after.LoginsRejected-before.LoginsRejected)
+				require.Zero(t, unexcused, "statements failed for another reason than the outage")
+				require.Less(t, served, recovery)
+				require.Less(t, lastFailure, recovery)
+
+				// What went on during the outage is completed, and nothing is left of it.
+				require.Eventually(t, func() bool {
+					h := s.pool.Health()
+					return h.State == refresh.Fresh && len(h.Connections) == 1 && h.Connections[h.Generation] > 0
+				}, patience, time.Millisecond, "%+v", s.pool.Health())
+			})
+		}
+	}
+}
