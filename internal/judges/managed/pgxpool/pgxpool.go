@@ -16,14 +16,20 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// What the managed ones share with those of pgx.
-type ( //nolint:revive // each is what its name says
-	Config                = pgxpool.Config
-	Conn                  = pgxpool.Conn
-	ShouldPingParams      = pgxpool.ShouldPingParams
+// Types that managed pools share with those that they embed.
+type (
+	// Config is pgx's.
+	Config = pgxpool.Config
+	// Conn is pgx's.
+	Conn = pgxpool.Conn
+	// ShouldPingParams is pgx's.
+	ShouldPingParams = pgxpool.ShouldPingParams
+	// TraceAcquireStartData is pgx's.
 	TraceAcquireStartData = pgxpool.TraceAcquireStartData
-	TraceAcquireEndData   = pgxpool.TraceAcquireEndData
-	TraceReleaseData      = pgxpool.TraceReleaseData
+	// TraceAcquireEndData is pgx's.
+	TraceAcquireEndData = pgxpool.TraceAcquireEndData
+	// TraceReleaseData is pgx's.
+	TraceReleaseData = pgxpool.TraceReleaseData
 )
 
 // ParseConfig is pgx's.

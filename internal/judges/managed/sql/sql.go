@@ -15,20 +15,32 @@ import (
 	"github.com/rekey-go/rekey/pool"
 )
 
-// What the managed ones share with those of database/sql.
-type ( //nolint:revive // each is what its name says
-	Conn           = sql.Conn
+// Types that managed pools share with those that they embed.
+type (
+	// Conn is database/sql's.
+	Conn = sql.Conn
+	// IsolationLevel is database/sql's.
 	IsolationLevel = sql.IsolationLevel
-	NullInt32      = sql.NullInt32
-	NullInt64      = sql.NullInt64
-	NullString     = sql.NullString
-	NullTime       = sql.NullTime
-	RawBytes       = sql.RawBytes
-	Rows           = sql.Rows
-	Scanner        = sql.Scanner
-	Stmt           = sql.Stmt
-	Tx             = sql.Tx
-	TxOptions      = sql.TxOptions
+	// NullInt32 is database/sql's.
+	NullInt32 = sql.NullInt32
+	// NullInt64 is database/sql's.
+	NullInt64 = sql.NullInt64
+	// NullString is database/sql's.
+	NullString = sql.NullString
+	// NullTime is database/sql's.
+	NullTime = sql.NullTime
+	// RawBytes is database/sql's.
+	RawBytes = sql.RawBytes
+	// Rows is database/sql's.
+	Rows = sql.Rows
+	// Scanner is database/sql's.
+	Scanner = sql.Scanner
+	// Stmt is database/sql's.
+	Stmt = sql.Stmt
+	// Tx is database/sql's.
+	Tx = sql.Tx
+	// TxOptions is database/sql's.
+	TxOptions = sql.TxOptions
 )
 
 // Constants and errors of database/sql.

@@ -13,9 +13,11 @@ import (
 	"github.com/rekey-go/rekey/pool"
 )
 
-// What the managed ones share with those of pgx.
-type ( //nolint:revive // each is what its name says
-	Conn             = stdlib.Conn
+// Types that managed pools share with those that they embed.
+type (
+	// Conn is pgx's.
+	Conn = stdlib.Conn
+	// ShouldPingParams is pgx's.
 	ShouldPingParams = stdlib.ShouldPingParams
 )
 
