@@ -92,52 +92,60 @@ func TestFaultsDuringRollovers(t *testing.T) {
 	server := pgtest.New(t, nil)
 	for _, d := range designs {
 		for _, f := range faults {
-			t.Run(d.name+"/"+f.name, func(t *testing.T) {
-				s := startStorm(t, d, server)
-				defer s.end()
-				s.rollover()
-				s.rollover()
-				s.recovered(time.Now())
-				before := s.pool.Health()
-
-				s.rollover()
-				o := outage{begun: time.Now()}
-				s.hasty.Store(f.breaks) // what is rotated meanwhile nobody can follow
-				f.begin(s)
-				pause(f.lasts)
-				s.hasty.Store(false)
-				f.end(s)
-				o.ended = time.Now()
-				served := s.recovered(o.ended)
-				s.rollover()
-				s.rollover()
-				statements := s.end()
-
-				after := s.pool.Health()
-				var lastFailure time.Duration
-				var failures, unexcused int
-				for _, failure := range s.witness.all() {
-					failures++
-					lastFailure = max(lastFailure, failure.ended.Sub(o.ended))
-					if !f.breaks || !o.excuses(failure) {
-						if unexcused++; unexcused <= 5 {
-							t.Errorf("%v before the end of the outage, %v", o.ended.Sub(failure.begun), failure)
-						}
-					}
-				}
-				t.Logf("outage %v; served again after %v, last failure after %v; %d statements, %d failed; %d rotations, %d logins, %d rejected",
-					o.ended.Sub(o.begun).Round(time.Millisecond), served.Round(time.Millisecond), lastFailure.Round(time.Millisecond),
-					statements, failures, after.Generation-before.Generation, after.Logins-before.Logins, after.LoginsRejected-before.LoginsRejected)
-				require.Zero(t, unexcused, "statements failed for another reason than the outage")
-				require.Less(t, served, recovery)
-				require.Less(t, lastFailure, recovery)
-
-				// What went on during the outage is completed, and nothing is left of it.
-				require.Eventually(t, func() bool {
-					h := s.pool.Health()
-					return h.State == refresh.Fresh && len(h.Connections) == 1 && h.Connections[h.Generation] > 0
-				}, patience, time.Millisecond, "%+v", s.pool.Health())
-			})
+			t.Run(d.name+"/"+f.name, func(t *testing.T) { f.strike(t, startStorm(t, d, server)) })
 		}
 	}
+}
+
+// strike has the fault begin just when a rollover has begun.
+func (f fault) strike(t *testing.T, s *storm) {
+	defer s.end()
+	s.rollover()
+	s.rollover()
+	s.recovered(time.Now()) // all clients are at work
+	before, done := s.pool.Health(), s.rotations()
+
+	s.rollover()
+	o := outage{begun: time.Now()}
+	s.hasty.Store(f.breaks) // what is rotated meanwhile nobody can follow
+	f.begin(s)
+	pause(f.lasts)
+	s.hasty.Store(false)
+	f.end(s)
+	o.ended = time.Now()
+	served := s.recovered(o.ended)
+	s.rollover()
+	s.rollover()
+	statements := s.end() // after the last rotation has been completed
+
+	after, rotations := s.pool.Health(), s.rotations()-done
+	failures := s.witness.all()
+	var last time.Duration
+	unexcused := 0
+	for _, failure := range failures {
+		last = max(last, failure.ended.Sub(o.ended))
+		if !f.breaks || !o.excuses(failure) {
+			if unexcused++; unexcused <= 5 {
+				t.Errorf("failed %v after the end of the outage: %v", failure.ended.Sub(o.ended).Round(time.Millisecond), failure)
+			}
+		}
+	}
+	logins, rejected := int(after.Logins-before.Logins), int(after.LoginsRejected-before.LoginsRejected)
+	t.Logf("outage of %v; all served again after %v, last failure after %v; %d statements, %d failed; %d rotations, %d logins, %d rejected",
+		o.ended.Sub(o.begun).Round(time.Millisecond), served.Round(time.Millisecond), last.Round(time.Millisecond),
+		statements, len(failures), rotations, logins, rejected)
+	require.Zero(t, unexcused, "statements failed for another reason than the outage")
+	require.Less(t, served, recovery)
+	require.Less(t, last, recovery)
+
+	// Each rotation and the outage cost a pool's worth of logins and no more.
+	require.LessOrEqual(t, logins, (rotations+2)*(maxConns+pace))
+	require.LessOrEqual(t, rejected, rotations*maxConns)
+
+	// What was rotated during the outage is in use, and nothing else.
+	require.Eventually(t, func() bool {
+		h := s.pool.Health()
+		return h.State == refresh.Fresh && len(h.Connections) == 1 && h.Connections[h.Generation] > 0
+	}, patience, time.Millisecond, "%+v", s.pool.Health())
+	require.LessOrEqual(t, s.sessions(), maxConns+pace)
 }

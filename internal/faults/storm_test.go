@@ -86,7 +86,7 @@ type storm struct {
 	witness  *witness
 
 	loads []*load.Load
-	last  [clients]progress
+	last  [clients]progress // of each client
 
 	// rotating is held while a rotation speaks to the server, and by those who
 	// take the server away.
@@ -97,12 +97,11 @@ type storm struct {
 	rotator  sync.WaitGroup
 }
 
-// progress is a client's latest success.
+// progress is how soon a client is served.
 type progress struct {
-	mu           sync.Mutex
-	begun, ended time.Time
-	first        time.Time // end of the first success that began after since
-	since        time.Time
+	mu    sync.Mutex
+	since time.Time // zero: nobody asks
+	first time.Time // end of the first success that began after since
 }
 
 func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
@@ -112,6 +111,9 @@ func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
 	s.rotation, err = rotation.New(t.Context(), server)
 	require.NoError(t, err)
 	t.Cleanup(s.rotation.CleanUp)
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return s.sessions() == 0 }, patience, 10*time.Millisecond, "sessions are left")
+	})
 	host, port := server.Addr()
 	s.proxy = newProxy(t, host+":"+strconv.Itoa(int(port)))
 
@@ -149,9 +151,8 @@ func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
 func (p *progress) note(begun time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.begun, p.ended = begun, time.Now()
 	if p.first.IsZero() && !p.since.IsZero() && begun.After(p.since) {
-		p.first = p.ended
+		p.first = time.Now()
 	}
 }
 
@@ -245,6 +246,23 @@ func (s *storm) recovered(since time.Time) time.Duration {
 		p.mu.Unlock()
 	}
 	return latest
+}
+
+// sessions counts the sessions that the server has of the pool.
+func (s *storm) sessions() (n int) {
+	s.t.Helper()
+	ctx := context.Background() // also while the test is cleaned up
+	require.NoError(s.t, s.server.Do(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "select count(*) from pg_stat_activity where starts_with(usename, $1)", s.rotation.Group()+"_").Scan(&n)
+	}))
+	return n
+}
+
+// rotations returns how often has been rotated.
+func (s *storm) rotations() int {
+	s.rotating.Lock()
+	defer s.rotating.Unlock()
+	return s.rotation.Done()
 }
 
 // end stops clients and rotations and returns the number of statements.

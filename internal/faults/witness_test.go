@@ -32,12 +32,17 @@ type attempt struct {
 type failure struct {
 	begun, ended time.Time
 	err          error
-	session      *pgx.Conn // that it was sent on; nil: none
-	login        time.Time // when the session's login began, or that which failed instead; zero: there was none
+	login        time.Time // when its session's login began, or the login that failed instead; zero: there was none
+	sent         bool      // on a session
+	closed       bool      // the session is closed now
 }
 
 func (f failure) String() string {
-	return fmt.Sprintf("ran %v on %p (%v before): %v", f.ended.Sub(f.begun), f.session, f.begun.Sub(f.login), f.err)
+	login := "no login"
+	if !f.login.IsZero() {
+		login = fmt.Sprintf("a login begun %v before", f.begun.Sub(f.login).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("ran %v, sent: %v, closed: %v, %s: %v", f.ended.Sub(f.begun).Round(time.Millisecond), f.sent, f.closed, login, f.err)
 }
 
 type (
@@ -59,15 +64,16 @@ func (w *witness) watch(ctx context.Context, statement func(context.Context) err
 	}
 	f := failure{begun: begun, ended: time.Now(), err: err}
 	a.mu.Lock()
-	f.session = a.session
+	session := a.session
 	a.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) { // whoever's login it was: pools hand them on
-		f.session, f.login = nil, w.failed[connect]
-	} else if f.session != nil {
-		f.login = w.sessions[f.session]
+	switch {
+	case errors.As(err, &connect): // whoever's login it was: pools hand them on
+		f.login = w.failed[connect]
+	case session != nil:
+		f.login, f.sent, f.closed = w.sessions[session], true, session.IsClosed()
 	}
 	w.failures = append(w.failures, f)
 	return err
@@ -121,15 +127,11 @@ type outage struct{ begun, ended time.Time }
 // there was neither, it was itself. What a server says about credentials or
 // rights is never excused, and no other of its answers to a statement.
 func (o outage) excuses(f failure) bool {
-	if !broken(f.err) {
-		return false
-	}
-	if f.ended.Before(o.begun) {
-		return false
-	}
 	switch {
-	case f.session != nil:
-		return f.login.Before(o.ended) && f.session.IsClosed()
+	case !broken(f.err) || f.ended.Before(o.begun):
+		return false
+	case f.sent:
+		return f.closed && f.login.Before(o.ended)
 	case !f.login.IsZero():
 		return f.login.Before(o.ended)
 	}
