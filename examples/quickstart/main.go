@@ -36,6 +36,7 @@ type flags struct {
 	conns     int
 	dsn       string
 	json      bool
+	plot      string
 }
 
 func main() {
@@ -46,6 +47,7 @@ func main() {
 	flag.IntVar(&f.conns, "conns", 16, "connections of the pool")
 	flag.StringVar(&f.dsn, "dsn", "", "URL of a PostgreSQL `server` with a user that may create roles; default: a throwaway server")
 	flag.BoolVar(&f.json, "json", false, "end with one line of JSON")
+	flag.StringVar(&f.plot, "plot", "", "draw connections and latency over time into this SVG `file`")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -88,21 +90,30 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 	})
 
 	table := newTable(os.Stdout, server, db, clients)
+	samples := startSampler(ctx, db, clients, f.length)
+	defer samples.stop()
 	pause := f.length / time.Duration(f.rotations+1)
 	begin := time.Now()
 	for n := range f.rotations {
 		if !table.watch(ctx, n, begin.Add(time.Duration(n+1)*pause)) {
 			break
 		}
+		samples.rotating(n + 1)
 		if err := rotate(ctx, credential, db); err != nil {
 			clients.Stop()
 			return 0, fmt.Errorf("rotation %d: %w", n+1, err)
 		}
 	}
 	table.watch(ctx, credential.Done(), begin.Add(f.length))
+	samples.stop()
 	report := clients.Stop()
 	table.summary(report, credential.Done()).print(os.Stdout, f.json, report.Err)
-	return report.Failed, nil
+	if f.plot == "" {
+		return report.Failed, nil
+	}
+	setting := fmt.Sprintf("%d clients on %d connections, rotated every %.2g s: a new password and a new user in turn; PostgreSQL %d",
+		f.workers, f.conns, pause.Seconds(), server.Version()/10000)
+	return report.Failed, samples.draw(f.plot, setting, report, f.conns, table.logins.Quantiles().P50)
 }
 
 // withSize sets the size of the pool in a connection URL.

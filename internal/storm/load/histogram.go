@@ -48,9 +48,48 @@ func upper(i int) uint64 {
 }
 
 // Count returns how many durations have been added.
-func (h *Histogram) Count() (n int64) {
+func (h *Histogram) Count() int64 { return h.Counts().Total() }
+
+// Quantiles returns the quantiles of what has been added.
+func (h *Histogram) Quantiles() Quantiles { return h.Counts().Quantiles() }
+
+// Counts returns what has been added so far. What is added meanwhile may be in
+// it or not.
+func (h *Histogram) Counts() *Counts {
+	c := &Counts{max: h.max.Load()}
 	for i := range h.buckets {
-		n += h.buckets[i].Load()
+		c.buckets[i] = h.buckets[i].Load()
+	}
+	return c
+}
+
+// Counts is a Histogram at one moment. It does not change.
+type Counts struct {
+	buckets [36 * steps]int64
+	max     int64
+}
+
+// Since returns what has been added between an earlier moment of the same
+// Histogram and this one. Its longest duration is known like a quantile, to
+// the upper end of a bucket.
+func (c *Counts) Since(earlier *Counts) *Counts {
+	d := new(Counts)
+	for i := range c.buckets {
+		d.buckets[i] = c.buckets[i] - earlier.buckets[i]
+		if d.buckets[i] > 0 {
+			d.max = int64(upper(i))
+		}
+	}
+	if c.max < d.max && bucket(uint64(c.max)) == bucket(uint64(d.max)) {
+		d.max = c.max
+	}
+	return d
+}
+
+// Total returns how many durations there are.
+func (c *Counts) Total() (n int64) {
+	for _, b := range c.buckets {
+		n += b
 	}
 	return n
 }
@@ -59,14 +98,14 @@ func (h *Histogram) Count() (n int64) {
 // the upper end of its bucket, so at most 1/16 too long.
 type Quantiles struct{ P50, P99, P999, Max time.Duration }
 
-// Quantiles returns the quantiles of what has been added.
-func (h *Histogram) Quantiles() Quantiles {
-	total := h.Count()
-	longest := time.Duration(h.max.Load()) * time.Microsecond
+// Quantiles returns the quantiles; all are zero where there are no durations.
+func (c *Counts) Quantiles() Quantiles {
+	total := c.Total()
+	longest := time.Duration(c.max) * time.Microsecond
 	at := func(part float64) time.Duration {
 		left := int64(part * float64(total))
-		for i := range h.buckets {
-			if left -= h.buckets[i].Load(); left < 0 {
+		for i, n := range c.buckets {
+			if left -= n; left < 0 {
 				return min(time.Duration(upper(i))*time.Microsecond, longest)
 			}
 		}

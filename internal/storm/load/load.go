@@ -76,14 +76,21 @@ type Report struct {
 	Err        error // the first few failures, joined
 }
 
+// Latency returns how long the statements took so far.
+func (l *Load) Latency() *Counts { return l.latency.Counts() }
+
+// Failed returns how many statements have failed so far.
+func (l *Load) Failed() int64 { return l.failed.Load() }
+
 // Report returns the counts so far.
 func (l *Load) Report() Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	latency := l.Latency()
 	return Report{
-		Statements: l.latency.Count(),
-		Failed:     l.failed.Load(),
-		Latency:    l.latency.Quantiles(),
+		Statements: latency.Total(),
+		Failed:     l.Failed(),
+		Latency:    latency.Quantiles(),
 		Err:        errors.Join(l.errors...),
 	}
 }

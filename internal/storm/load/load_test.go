@@ -26,6 +26,30 @@ func TestHistogramQuantiles(t *testing.T) {
 	require.Equal(t, 10*time.Millisecond, q.Max)
 }
 
+func TestCountsOfAnInterval(t *testing.T) {
+	var h load.Histogram
+	empty := h.Counts()
+	require.Zero(t, empty.Quantiles())
+	for range 100 {
+		h.Add(time.Second)
+	}
+	first := h.Counts()
+	require.Equal(t, first, first.Since(empty))
+	require.Zero(t, first.Since(first).Total())
+	require.Zero(t, first.Since(first).Quantiles())
+	for us := 1; us <= 1_000; us++ {
+		h.Add(time.Duration(us) * time.Microsecond)
+	}
+	second := h.Counts().Since(first)
+	require.EqualValues(t, 1_000, second.Total())
+	q := second.Quantiles()
+	require.InEpsilon(t, 500, q.P50.Microseconds(), 1.0/16)
+	require.InEpsilon(t, 1_000, q.Max.Microseconds(), 1.0/16, "the second before does not count")
+	last := h.Counts()
+	h.Add(3 * time.Second)
+	require.Equal(t, 3*time.Second, h.Counts().Since(last).Quantiles().Max)
+}
+
 func TestHistogramTakesAnyDuration(t *testing.T) {
 	for _, d := range []time.Duration{-time.Second, 0, time.Nanosecond, 1<<63 - 1} {
 		var h load.Histogram

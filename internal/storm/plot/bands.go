@@ -1,0 +1,161 @@
+package plot
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A tint is a colour that is told from its neighbours by the colour-blind too
+// (after Okabe and Ito), and the text that reads on it.
+type tint struct{ fill, text string }
+
+var tints = []tint{
+	{"#0072b2", "#ffffff"},
+	{"#e69f00", "#000000"},
+	{"#009e73", "#000000"},
+	{"#cc79a7", "#000000"},
+	{"#56b4e9", "#000000"},
+	{"#d55e00", "#000000"},
+}
+
+// mostColumns is how many samples are drawn: two pixels each.
+const mostColumns = (right - left) / 2
+
+// columns are the samples to draw. Where there are too many, each stands for
+// its neighbours and is the one with the fewest connections.
+func (r Run) columns() []Sample {
+	stride := (len(r.Samples) + mostColumns - 1) / mostColumns
+	if stride <= 1 {
+		return r.Samples
+	}
+	var columns []Sample
+	for i := 0; i < len(r.Samples); i += stride {
+		worst := r.Samples[i]
+		for _, s := range r.Samples[i+1 : min(i+stride, len(r.Samples))] {
+			if s.total() < worst.total() {
+				worst = s
+			}
+		}
+		columns = append(columns, worst)
+	}
+	return columns
+}
+
+// drawBands stacks the connections of each generation, the oldest lowest. A
+// count holds until the next sample.
+func (r Run) drawBands(c *canvas, x scale) {
+	most := max(r.Size, 1)
+	for _, s := range r.Samples {
+		most = max(most, s.total())
+	}
+	y := scale{0, float64(most) * 1.06, bandBottom, bandTop}
+	c.text(left, bandTop-36, `font-weight="600"`, "Open connections, by the generation of the credential they logged in with")
+	every := int(step(float64(most), 5))
+	if r.Size > 0 && r.Size%4 == 0 && r.Size <= most && most < 2*r.Size {
+		every = r.Size / 4
+	}
+	for n := 0; n <= most; n += every {
+		c.line(left, y.at(float64(n)), right, y.at(float64(n)), `stroke="`+grid+`"`)
+		c.text(left-8, y.at(float64(n))+4.5, `text-anchor="end" fill="`+faint+`"`, fmt.Sprint(n))
+	}
+
+	columns := r.columns()
+	below := make([]int, len(columns))
+	for i, generation := range r.generations() {
+		b := band{generation: generation, tint: tints[i%len(tints)], below: below, above: make([]int, len(columns))}
+		for j, s := range columns {
+			b.above[j] = below[j] + s.Connections[generation]
+		}
+		b.draw(c, columns, r.Length, r.Rotations, x, y)
+		below = b.above
+	}
+	if r.Size > 0 {
+		c.line(left, y.at(float64(r.Size)), right, y.at(float64(r.Size)), `stroke="`+ink+`" stroke-dasharray="2 3"`)
+		c.text(right+8, y.at(float64(r.Size))+4.5, `fill="`+ink+`"`, fmt.Sprintf("pool size %d", r.Size))
+	}
+}
+
+// A band is the connections of one generation, between two edges.
+type band struct {
+	generation   uint64
+	tint         tint
+	below, above []int // for each column
+}
+
+func (b band) draw(c *canvas, columns []Sample, length time.Duration, rotations []Rotation, x, y scale) {
+	from, to := -1, 0 // the columns where it is
+	for j := range columns {
+		if b.above[j] > b.below[j] {
+			if from < 0 {
+				from = j
+			}
+			to = j + 1
+		}
+	}
+	if from < 0 {
+		return
+	}
+	end := func(j int) time.Duration { // of a column
+		if j+1 < len(columns) {
+			return columns[j+1].At
+		}
+		return length
+	}
+	var path strings.Builder
+	fmt.Fprintf(&path, "M%s %s", num(x.time(columns[from].At)), num(y.at(float64(b.above[from]))))
+	for j := from; j < to; j++ {
+		if j > from && b.above[j] != b.above[j-1] {
+			fmt.Fprintf(&path, "H%sV%s", num(x.time(columns[j].At)), num(y.at(float64(b.above[j]))))
+		}
+	}
+	fmt.Fprintf(&path, "H%sV%s", num(x.time(end(to-1))), num(y.at(float64(b.below[to-1]))))
+	for j := to - 1; j > from; j-- {
+		if b.below[j] != b.below[j-1] {
+			fmt.Fprintf(&path, "H%sV%s", num(x.time(columns[j].At)), num(y.at(float64(b.below[j-1]))))
+		}
+	}
+	fmt.Fprintf(&path, "H%sZ", num(x.time(columns[from].At)))
+	c.printf(`<path id="generation-%d" fill="%s" stroke="#ffffff" stroke-width="0.5" d="%s">`, b.generation, b.tint.fill, path.String())
+	c.element("title", `lang="en"`, fmt.Sprintf("generation %d: connections from %.2f s to %.2f s",
+		b.generation, columns[from].At.Seconds(), end(to-1).Seconds()))
+	c.printf("</path>\n")
+	b.label(c, columns, end, rotations, x, y)
+}
+
+// label writes the number where the band is alone and there is room between the
+// lines of rotations.
+func (b band) label(c *canvas, columns []Sample, end func(int) time.Duration, rotations []Rotation, x, y scale) {
+	first, last, most := -1, -1, 0
+	for j, s := range columns {
+		if n := b.above[j] - b.below[j]; n > 0 && n == s.total() {
+			if first < 0 {
+				first = j
+			}
+			last, most = j, max(most, n)
+		}
+	}
+	if first < 0 {
+		return
+	}
+	edges := []float64{x.time(columns[first].At), x.time(end(last))}
+	for _, rotation := range rotations {
+		if at := x.time(rotation.At); edges[0] < at && at < edges[len(edges)-1] {
+			edges = slices.Insert(edges, len(edges)-1, at)
+		}
+	}
+	var from, to float64 // the widest room
+	for i := range edges[1:] {
+		if edges[i+1]-edges[i] > to-from {
+			from, to = edges[i], edges[i+1]
+		}
+	}
+	text, need := fmt.Sprintf("generation %d", b.generation), 98.0
+	if to-from < need {
+		text, need = fmt.Sprint(b.generation), 20
+	}
+	if to-from >= need {
+		c.text((from+to)/2, y.at(float64(most)/2)+4.5, `text-anchor="middle" fill="`+b.tint.text+`"`, text)
+	}
+}
