@@ -214,7 +214,7 @@ func TestAnythingCanBeDrawn(t *testing.T) {
 	parse(t, plot.Run{Samples: []plot.Sample{{Latency: h.Counts()}, {Latency: h.Counts()}}}.SVG())
 
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range 40 {
 		r := plot.Run{
 			Length: time.Duration(random.Int64N(int64(3 * time.Hour))), Size: random.IntN(300),
 			Statements: random.Int64(), Login: time.Duration(random.Int64N(int64(time.Minute))),
