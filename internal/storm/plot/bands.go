@@ -2,6 +2,7 @@ package plot
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -103,25 +104,47 @@ func (b band) draw(c *canvas, columns []Sample, length time.Duration, rotations 
 		}
 		return length
 	}
-	var path strings.Builder
-	fmt.Fprintf(&path, "M%s %s", num(x.time(columns[from].At)), num(y.at(float64(b.above[from]))))
-	for j := from; j < to; j++ {
-		if j > from && b.above[j] != b.above[j-1] {
-			fmt.Fprintf(&path, "H%sV%s", num(x.time(columns[j].At)), num(y.at(float64(b.above[j]))))
-		}
+	p := outline{x: x, y: y}
+	p.start(columns[from].At, b.above[from])
+	for j := from + 1; j < to; j++ {
+		p.to(columns[j].At, b.above[j])
 	}
-	fmt.Fprintf(&path, "H%sV%s", num(x.time(end(to-1))), num(y.at(float64(b.below[to-1]))))
+	p.to(end(to-1), b.below[to-1])
 	for j := to - 1; j > from; j-- {
-		if b.below[j] != b.below[j-1] {
-			fmt.Fprintf(&path, "H%sV%s", num(x.time(columns[j].At)), num(y.at(float64(b.below[j-1]))))
-		}
+		p.to(columns[j].At, b.below[j-1])
 	}
-	fmt.Fprintf(&path, "H%sZ", num(x.time(columns[from].At)))
-	c.printf(`<path id="generation-%d" fill="%s" stroke="#ffffff" stroke-width="0.5" d="%s">`, b.generation, b.tint.fill, path.String())
+	p.to(columns[from].At, b.above[from])
+	c.printf(`<path id="generation-%d" fill="%s" stroke="#ffffff" stroke-width="0.5" d="%sz">`, b.generation, b.tint.fill, p.text.String())
 	c.element("title", `lang="en"`, fmt.Sprintf("generation %d: connections from %.2f s to %.2f s",
 		b.generation, columns[from].At.Seconds(), end(to-1).Seconds()))
 	c.printf("</path>\n")
 	b.label(c, columns, end, rotations, x, y)
+}
+
+// An outline is a path of level and upright lines. Its numbers are distances, in
+// tenths of pixels until they are written, which is shortest and adds up.
+type outline struct {
+	x, y   scale
+	text   strings.Builder
+	px, py int // where it is written to
+	n      int
+}
+
+func tenths(v float64) int { return int(math.Round(v * 10)) }
+
+func (p *outline) start(at time.Duration, n int) {
+	p.px, p.py, p.n = tenths(p.x.time(at)), tenths(p.y.at(float64(n))), n
+	fmt.Fprintf(&p.text, "M%s %s", num(float64(p.px)/10), num(float64(p.py)/10))
+}
+
+// to goes to a time and then to a number of connections there.
+func (p *outline) to(at time.Duration, n int) {
+	if n == p.n {
+		return // the next change goes on from here
+	}
+	x, y := tenths(p.x.time(at)), tenths(p.y.at(float64(n)))
+	fmt.Fprintf(&p.text, "h%sv%s", num(float64(x-p.px)/10), num(float64(y-p.py)/10))
+	p.px, p.py, p.n = x, y, n
 }
 
 // label writes the number where the band is alone and there is room between the

@@ -100,15 +100,15 @@ func extent(t testing.TB, path string, x, perConnection float64) float64 {
 	t.Helper()
 	var corners [][2]float64
 	var at [2]float64
-	for _, c := range strings.FieldsFunc(strings.NewReplacer("H", ";H", "V", ";V", "Z", "").Replace(path), func(r rune) bool { return r == ';' }) {
+	for _, c := range strings.FieldsFunc(strings.NewReplacer("h", ";h", "v", ";v", "z", "").Replace(path), func(r rune) bool { return r == ';' }) {
 		switch c[0] {
 		case 'M':
 			px, py, _ := strings.Cut(c[1:], " ")
 			at = [2]float64{number(t, px), number(t, py)}
-		case 'H':
-			at[0] = number(t, c[1:])
-		case 'V':
-			at[1] = number(t, c[1:])
+		case 'h':
+			at[0] += number(t, c[1:])
+		case 'v':
+			at[1] += number(t, c[1:])
 		}
 		corners = append(corners, at)
 	}
