@@ -3,6 +3,7 @@
 // no statement fails.
 //
 //	go run ./examples/quickstart
+//	go run ./examples/quickstart -plot rollover.svg # and draws the run
 //
 // It starts a throwaway PostgreSQL (or takes the one of -dsn, whose user must
 // be allowed to create roles), opens a ManagedPool on a watched credential

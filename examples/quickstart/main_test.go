@@ -24,8 +24,8 @@ func TestQuickstartDrawsItsRun(t *testing.T) {
 	require.NoError(t, xml.Unmarshal(svg, new(any)))
 	require.Contains(t, string(svg), " 0 failed, through 2 rotations")
 	require.Contains(t, string(svg), "4 clients on 2 connections")
-	require.Equal(t, 2, strings.Count(string(svg), `class="rotation password"`), "in both panels")
-	require.Equal(t, 2, strings.Count(string(svg), `class="rotation user"`))
+	require.Equal(t, 1, strings.Count(string(svg), `class="password"`))
+	require.Equal(t, 1, strings.Count(string(svg), `class="user"`))
 	require.GreaterOrEqual(t, strings.Count(string(svg), `id="generation-`), 2)
 }
 

@@ -62,15 +62,24 @@ func (r Run) drawBands(c *canvas, x scale) {
 		c.text(left-8, y.at(float64(n))+4.5, `text-anchor="end" fill="`+faint+`"`, fmt.Sprint(n))
 	}
 
+	var bands []band
 	columns := r.columns()
 	below := make([]int, len(columns))
 	for i, generation := range r.generations() {
-		b := band{generation: generation, tint: tints[i%len(tints)], below: below, above: make([]int, len(columns))}
+		b := band{generation: generation, tint: tints[i%len(tints)], columns: columns, length: r.Length, below: below, above: make([]int, len(columns))}
 		for j, s := range columns {
 			b.above[j] = below[j] + s.Connections[generation]
 		}
-		b.draw(c, columns, r.Length, r.Rotations, x, y)
+		bands = append(bands, b)
 		below = b.above
+	}
+	c.printf(`<g stroke="#ffffff" stroke-width="0.5">` + "\n")
+	for _, b := range bands {
+		b.draw(c, x, y)
+	}
+	c.printf("</g>\n")
+	for _, b := range bands {
+		b.label(c, r.Rotations, x, y)
 	}
 	if r.Size > 0 {
 		c.line(left, y.at(float64(r.Size)), right, y.at(float64(r.Size)), `stroke="`+ink+`" stroke-dasharray="2 3"`)
@@ -82,12 +91,22 @@ func (r Run) drawBands(c *canvas, x scale) {
 type band struct {
 	generation   uint64
 	tint         tint
-	below, above []int // for each column
+	columns      []Sample
+	length       time.Duration // of the run
+	below, above []int         // for each column
 }
 
-func (b band) draw(c *canvas, columns []Sample, length time.Duration, rotations []Rotation, x, y scale) {
+// end is when column j gives way to the next.
+func (b band) end(j int) time.Duration {
+	if j+1 < len(b.columns) {
+		return b.columns[j+1].At
+	}
+	return b.length
+}
+
+func (b band) draw(c *canvas, x, y scale) {
 	from, to := -1, 0 // the columns where it is
-	for j := range columns {
+	for j := range b.columns {
 		if b.above[j] > b.below[j] {
 			if from < 0 {
 				from = j
@@ -98,27 +117,18 @@ func (b band) draw(c *canvas, columns []Sample, length time.Duration, rotations 
 	if from < 0 {
 		return
 	}
-	end := func(j int) time.Duration { // of a column
-		if j+1 < len(columns) {
-			return columns[j+1].At
-		}
-		return length
-	}
 	p := outline{x: x, y: y}
-	p.start(columns[from].At, b.above[from])
+	p.start(b.columns[from].At, b.above[from])
 	for j := from + 1; j < to; j++ {
-		p.to(columns[j].At, b.above[j])
+		p.to(b.columns[j].At, b.above[j])
 	}
-	p.to(end(to-1), b.below[to-1])
+	p.to(b.end(to-1), b.below[to-1])
 	for j := to - 1; j > from; j-- {
-		p.to(columns[j].At, b.below[j-1])
+		p.to(b.columns[j].At, b.below[j-1])
 	}
-	p.to(columns[from].At, b.above[from])
-	c.printf(`<path id="generation-%d" fill="%s" stroke="#ffffff" stroke-width="0.5" d="%sz">`, b.generation, b.tint.fill, p.text.String())
-	c.element("title", `lang="en"`, fmt.Sprintf("generation %d: connections from %.2f s to %.2f s",
-		b.generation, columns[from].At.Seconds(), end(to-1).Seconds()))
-	c.printf("</path>\n")
-	b.label(c, columns, end, rotations, x, y)
+	p.to(b.columns[from].At, b.above[from])
+	c.printf(`<path id="generation-%d" fill="%s" d="%sz">`, b.generation, b.tint.fill, p.text.String())
+	c.printf("<title>generation %d, %.2f s to %.2f s</title></path>\n", b.generation, b.columns[from].At.Seconds(), b.end(to-1).Seconds())
 }
 
 // An outline is a path of level and upright lines. Its numbers are distances, in
@@ -149,9 +159,9 @@ func (p *outline) to(at time.Duration, n int) {
 
 // label writes the number where the band is alone and there is room between the
 // lines of rotations.
-func (b band) label(c *canvas, columns []Sample, end func(int) time.Duration, rotations []Rotation, x, y scale) {
+func (b band) label(c *canvas, rotations []Rotation, x, y scale) {
 	first, last, most := -1, -1, 0
-	for j, s := range columns {
+	for j, s := range b.columns {
 		if n := b.above[j] - b.below[j]; n > 0 && n == s.total() {
 			if first < 0 {
 				first = j
@@ -162,7 +172,7 @@ func (b band) label(c *canvas, columns []Sample, end func(int) time.Duration, ro
 	if first < 0 {
 		return
 	}
-	edges := []float64{x.time(columns[first].At), x.time(end(last))}
+	edges := []float64{x.time(b.columns[first].At), x.time(b.end(last))}
 	for _, rotation := range rotations {
 		if at := x.time(rotation.At); edges[0] < at && at < edges[len(edges)-1] {
 			edges = slices.Insert(edges, len(edges)-1, at)

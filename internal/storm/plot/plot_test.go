@@ -132,14 +132,22 @@ func TestPictureShowsWhatWasSampled(t *testing.T) {
 	require.Equal(t, "40,100 statements, 0 failed, through 10 rotations", find(all, "title", "id", "title")[0].text)
 	require.Contains(t, find(all, "desc")[0].text, "11 generations, at least 0 and at most 16 connections")
 
-	axis := find(all, "line", "class", "rotation")
-	require.Len(t, axis, 2*10, "each rotation in both panels")
-	require.Len(t, find(all, "line", "class", "rotation user"), 2*5)
 	const left, right = 66.0, 886.0
+	passwords, users := find(all, "path", "class", "password"), find(all, "path", "class", "user")
+	require.Len(t, passwords, 5)
+	require.Len(t, users, 5)
 	for i, rotation := range r.Rotations {
-		want := left + (right-left)*rotation.At.Seconds()/20
-		require.InDelta(t, want, number(t, axis[2*i].attr["x1"]), 0.1)
-		require.Equal(t, axis[2*i].attr["x1"], axis[2*i+1].attr["x1"])
+		line := passwords[i/2]
+		if rotation.User {
+			line = users[i/2]
+		}
+		var x1, x2 float64
+		var y1, y2, y3, y4 int
+		_, err := fmt.Sscanf(line.attr["d"], "M%f %dV%dM%f %dV%d", &x1, &y1, &y2, &x2, &y3, &y4)
+		require.NoError(t, err)
+		require.InDelta(t, left+(right-left)*rotation.At.Seconds()/20, x1, 0.1)
+		require.Equal(t, x1, x2, "in both panels")
+		require.IsIncreasing(t, []int{y1, y2, y3, y4})
 	}
 
 	bands := find(all, "path", "id", "generation-")
@@ -194,7 +202,7 @@ func TestDipsSurviveTheThinningOut(t *testing.T) {
 		shown += extent(t, b.attr["d"], 66+820*(r.Samples[777].At+20*time.Millisecond).Minutes(), 210/(16*1.06))
 	}
 	require.InDelta(t, 3, shown, 0.05)
-	require.Len(t, find(all, "line", "class", "rotation"), 200)
+	require.Len(t, append(find(all, "path", "class", "password"), find(all, "path", "class", "user")...), 100)
 }
 
 func TestGapsWithoutStatements(t *testing.T) {

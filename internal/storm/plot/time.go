@@ -37,17 +37,23 @@ func (r Run) drawRotations(c *canvas, x scale) {
 			c.text(at+6, bandTop-36, `fill="`+faint+`"`, name)
 		}
 	}
-	for _, rotation := range r.Rotations {
+	for _, user := range []bool{false, true} {
 		class, name := "password", "new password"
-		if rotation.User {
+		if user {
 			class, name = "user", "new user"
 		}
-		at := x.time(min(rotation.At, r.Length))
-		for _, panel := range [][2]float64{{bandTop - 6, bandBottom}, {latencyTop, latencyBottom}} {
-			c.line(at, panel[0], at, panel[1], `class="rotation `+class+`" `+style(rotation.User))
+		c.printf("<g %s>\n", style(user))
+		for _, rotation := range r.Rotations {
+			if rotation.User == user {
+				at := num(x.time(min(rotation.At, r.Length)))
+				c.printf(`<path class="%s" d="M%s %dV%dM%s %dV%d"/>`+"\n", class, at, bandTop-6, bandBottom, at, latencyTop, latencyBottom)
+			}
 		}
-		if named {
-			c.text(at, bandTop-11, `text-anchor="middle" font-size="11" fill="`+faint+`"`, name)
+		c.printf("</g>\n")
+		for _, rotation := range r.Rotations {
+			if named && rotation.User == user {
+				c.text(x.time(min(rotation.At, r.Length)), bandTop-11, `text-anchor="middle" font-size="11" fill="`+faint+`"`, name)
+			}
 		}
 	}
 }
