@@ -112,8 +112,8 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 	if f.plot == "" {
 		return report.Failed, nil
 	}
-	setting := fmt.Sprintf("%d clients on %d connections, rotated %d times in %v: a new password and a new user in turn; PostgreSQL %d beside them",
-		f.workers, f.conns, credential.Done(), f.length, server.Version()/10000)
+	setting := fmt.Sprintf("%d clients on %d connections, rotated %d times in %g s: a new password and a new user in turn; PostgreSQL %d beside them",
+		f.workers, f.conns, credential.Done(), f.length.Seconds(), server.Version()/10000)
 	return report.Failed, samples.draw(f.plot, setting, report, f.conns, table.logins.Quantiles().P50)
 }
 
