@@ -2,6 +2,8 @@ package pool_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -12,6 +14,13 @@ import (
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/refresh"
 )
+
+// status is what a probe of the orchestrator gets.
+func status(h http.Handler) int {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	return w.Code
+}
 
 // dropUser drops the current user in the database behind everybody's back.
 func (b *bench) dropUser() { b.DropUser(b.user) }
@@ -34,6 +43,8 @@ func TestF23IdleConnectionsOfADroppedUserAreEvicted(t *testing.T) {
 		eventually(t, func() bool { return r.Health().State == refresh.Disowned && sockets(r) == 0 }, "found, and all are closed")
 		require.NotZero(t, r.Health().Disowned)
 		require.Contains(t, r.Health().Why, "was dropped")
+		require.Equal(t, http.StatusServiceUnavailable, status(pool.Handler(r)), "not ready")
+		require.Equal(t, http.StatusOK, status(pool.Liveness(r)), "a new start would not mend it")
 	}
 
 	// The same user again: the next login shows that all is well.
