@@ -15,10 +15,14 @@ type exchanger interface {
 	// fill acquires a connection and releases it. While all idle ones are
 	// taken, that makes a new one.
 	fill(ctx context.Context) error
-	// idle and total return how many connections are idle, and how many there
-	// are, those that are being made included.
+	// idle returns how many connections are idle.
 	idle() int
+	// total returns how many connections there are, those that are being made
+	// included.
 	total() int
+	// tally returns how many connections are ready and coming, where so many
+	// sessions are open.
+	tally(open int) tally
 }
 
 // An idleConn is a connection that an exchange has taken. Either giveBack or
@@ -57,13 +61,14 @@ const (
 // closes the victims last. What must not be lent any more leaves without that,
 // and n connections that are only stale. A victim that was not replaced is kept
 // for the next exchange, so that the pool is never short of more than the pace.
-// It returns how many it closed, and why a new connection could not be made.
-func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {
+// Where logins cannot succeed, none is made. It returns how many connections it
+// closed, and why a new one could not be made.
+func (k *keeper) exchange(ctx context.Context, n int, logins bool) (closed int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.opts.LoginTimeout)
 	defer cancel()
 	k.exchanging.Store(true)
 	defer k.exchanging.Store(false)
-	over, victims, rest := k.choose(ctx, n-len(k.leaving))
+	over, victims, rest := k.choose(ctx, n)
 	for _, v := range over {
 		v.leave()
 	}
@@ -74,7 +79,10 @@ func (k *keeper) exchange(ctx context.Context, n int) (closed int, err error) {
 		}
 	}
 	k.leaving = append(k.leaving, victims...)
-	fillings := make([]*filling, min(len(k.leaving), max(n, 0)))
+	var fillings []*filling
+	if logins {
+		fillings = make([]*filling, len(k.leaving))
+	}
 	for i := range fillings {
 		fillings[i] = startFilling(ctx, k.exchanger)
 	}
@@ -116,7 +124,6 @@ func (k *keeper) closeLeaving() {
 // choose takes the idle connections and says which of them must leave, which
 // n may, and which stay. What it leaves of n is for callers to give up.
 func (k *keeper) choose(ctx context.Context, n int) (over, victims, rest []idleConn) {
-	k.allowance.Store(0) // nothing is given up while they are being looked at
 	now := time.Now()
 	for _, c := range k.exchanger.take(context.WithValue(ctx, exchangeKey{}, (chan struct{})(nil)), n) {
 		l := c.login()

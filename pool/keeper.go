@@ -46,7 +46,8 @@ type keeper struct {
 	disowned           uint64        // the last generation whose user was found to be dropped; zero: none
 
 	// The goroutine's own.
-	touched  time.Time   // when an exchange last gave idle connections back
+	touched  time.Time // when an exchange last gave idle connections back
+	pace     pace
 	leaving  []idleConn  // out of the pool already, until they are replaced
 	rollover func(error) // ends its trace; nil: none
 

@@ -36,6 +36,11 @@ func (p *ManagedPool) idle() int { return int(p.Stat().IdleConns()) }
 
 func (p *ManagedPool) total() int { return int(p.Stat().TotalConns()) }
 
+func (p *ManagedPool) tally(int) tally {
+	s := p.Stat()
+	return tally{ready: int(s.AcquiredConns() + s.IdleConns()), coming: int(s.ConstructingConns())}
+}
+
 func (c *pgxIdle) login() *Login { return sessionOf(c.conn) }
 func (c *pgxIdle) giveBack()     { pass(c.pooled) }
 

@@ -48,12 +48,13 @@ func (k *keeper) run() {
 		interval := time.Minute // no longer, as the wall clock may jump
 		switch {
 		case s.stale == 0 && !alarmed:
-			pause, failing = beat, false
+			pause, failing, k.pace = beat, false, pace{}
 		case !alarmed && s.over == 0 && s.stale == before && pause == slowestBeat && !rested:
 			k.attention.Store(false) // what comes back is lent on until the next look
 			rested, interval = true, rest
 		default:
-			closed, err := k.exchange(k.ctx, k.grant(failing))
+			n, logins := k.grant(failing)
+			closed, err := k.exchange(k.ctx, n, logins)
 			failing = err != nil
 			if !failing && (closed > 0 || s.stale != before) {
 				pause, vain = beat, 0
@@ -126,23 +127,14 @@ func (k *keeper) survey() survey {
 	return s
 }
 
-// grant says how many connections may be exchanged in this beat: what Pace
-// leaves beside the logins that are under way, and no good one while logins do
-// not succeed.
-func (k *keeper) grant(failing bool) int {
-	if k.refresher.Trouble() != nil {
-		return 0
+// grant says how many connections may be exchanged in this beat, and whether
+// logins may be made: not while they cannot succeed.
+func (k *keeper) grant(failing bool) (n int, logins bool) {
+	k.allowance.Store(0) // nothing is given up while they are being counted
+	if k.alarmed() || k.refresher.Trouble() != nil {
+		return 0, false
 	}
-	n := k.opts.Pace
-	if k.alarmed() {
-		return 0
-	}
-	if failing {
-		n = 1
-	}
-	total := k.exchanger.total()
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	open, begun := 0, 0
 	for l := range k.sessions {
 		if l.open.Load() {
@@ -151,7 +143,14 @@ func (k *keeper) grant(failing bool) int {
 			begun++
 		}
 	}
-	return max(n-max(begun, total-open), 0) // some count what has not begun yet
+	k.mu.Unlock()
+	t := k.exchanger.tally(open)
+	t.coming, t.leaving = max(t.coming, begun), len(k.leaving)
+	n = k.pace.grant(k.opts.Pace, t)
+	if failing {
+		n = min(n, 1)
+	}
+	return n, true
 }
 
 // overstays notes that l has outlived its credential and is still there. The

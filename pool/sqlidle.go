@@ -83,6 +83,18 @@ func (db *ManagedDB) idle() int { return db.Stats().Idle }
 
 func (db *ManagedDB) total() int { return db.Stats().OpenConnections }
 
+// tally does not ask the DB how many are ready: it counts those that it has
+// asked its one opener for, which makes them one after the other.
+func (db *ManagedDB) tally(open int) tally {
+	left := 0
+	for _, v := range db.keeper.leaving {
+		if !v.(*sqlIdle).full {
+			left++ // still open
+		}
+	}
+	return tally{ready: open - left, coming: max(db.Stats().OpenConnections-open, 0)}
+}
+
 func (c *sqlIdle) login() *Login { return c.session }
 func (c *sqlIdle) giveBack()     { _ = c.conn.Close() }
 
