@@ -66,7 +66,8 @@ type derived[T any] struct {
 
 // Derive keeps the value that parse makes of r's credential. parse runs inside
 // the gate: a credential that it refuses is never adopted by anyone, and the
-// last good one stays. parse must not put the secret's text into its error.
+// last good one stays. It runs once more if an earlier credential is returned
+// to (see [Hold.Reinstate]). parse must not put the secret's text into its error.
 // Derive fails if the current credential does not parse.
 func Derive[T any](ctx context.Context, r *Refresher, parse func(Snapshot) (T, error)) (*Derived[T], error) {
 	d := &Derived[T]{parse: parse, pending: make(map[uint64]T)}
@@ -75,7 +76,7 @@ func Derive[T any](ctx context.Context, r *Refresher, parse func(Snapshot) (T, e
 		return nil, err
 	}
 	d.attachment = a
-	d.publish(r.current.Load().number)
+	d.publish(r.Current())
 	return d, nil
 }
 
@@ -107,16 +108,23 @@ func (v *deriver[T]) Verify(_ context.Context, s Snapshot) error {
 	return nil
 }
 
-func (v *deriver[T]) Changed() { v.d.publish(v.r.current.Load().number) }
+func (v *deriver[T]) Changed() { v.d.publish(v.r.Current()) }
 
-// publish makes the value parsed for generation current.
-func (d *Derived[T]) publish(generation uint64) {
+// publish makes the value of s current: the one parsed at the gate, or, where s
+// has been returned to, the same once more.
+func (d *Derived[T]) publish(s Snapshot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	value, ok := d.pending[generation]
-	if !ok {
-		return
+	value, ok := d.pending[s.Generation]
+	if last := d.current.Load(); !ok {
+		if last == nil || last.generation == s.Generation {
+			return
+		}
+		var err error
+		if value, err = d.parse(s); err != nil {
+			return
+		}
 	}
-	d.current.Store(&derived[T]{generation, value})
+	d.current.Store(&derived[T]{s.Generation, value})
 	clear(d.pending)
 }

@@ -162,3 +162,22 @@ func TestOnChangeStopWaitsForACallUnderWay(t *testing.T) {
 	assert.True(t, <-stopped)
 	require.NoError(t, <-refreshed)
 }
+
+func TestDeriveFollowsAReinstatement(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := script()
+		s.Set(cred("1"))
+		r := start(t, s, nil)
+		a := attach(t, r, &database{})
+		d, err := refresh.Derive(t.Context(), r, number)
+		require.NoError(t, err)
+		pin := a.Pin()
+		defer pin.Release()
+		s.Set(cred("2"))
+		require.NoError(t, r.Refresh(t.Context()))
+		require.Equal(t, 2, d.Get())
+		require.NoError(t, pin.Reinstate(t.Context(), 2, errLost))
+		assert.Equal(t, 1, d.Get())
+		assert.EqualValues(t, 1, d.Generation())
+	})
+}
