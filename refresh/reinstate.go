@@ -38,9 +38,13 @@ func (h *Hold) Reinstate(ctx context.Context, bad uint64, reason error) error {
 	q := &reinstatement{g: h.g, bad: bad, reason: reason, result: make(chan error, 1)}
 	r := h.r
 	r.mu.Lock()
-	if r.closed {
+	switch {
+	case r.closed:
 		r.mu.Unlock()
 		return ErrClosed
+	case h.g.overdue.Load(): // whoever retires it may be waiting for this very hold
+		r.mu.Unlock()
+		return h.g.lost()
 	}
 	r.reinstatements = append(r.reinstatements, q)
 	r.poke()
@@ -66,6 +70,11 @@ func (r *Refresher) answerReinstatements() {
 	}
 }
 
+// lost says that there is no way back to g.
+func (g *generation) lost() error {
+	return fmt.Errorf("refresh: generation %d cannot be returned to: %w", g.number, ErrExpired)
+}
+
 func (r *Refresher) reinstate(q *reinstatement) error {
 	now := time.Now()
 	r.mu.Lock()
@@ -75,7 +84,7 @@ func (r *Refresher) reinstate(q *reinstatement) error {
 	case bad.number != q.bad:
 		err = fmt.Errorf("refresh: generation %d is not current any more", q.bad)
 	case at < 0 || q.g.ended(now):
-		err = fmt.Errorf("refresh: generation %d cannot be returned to: %w", q.g.number, ErrExpired)
+		err = q.g.lost()
 	}
 	if err != nil {
 		r.mu.Unlock()

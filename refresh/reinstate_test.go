@@ -136,3 +136,24 @@ func TestReinstateFails(t *testing.T) {
 		require.ErrorIs(t, pin.Reinstate(t.Context(), 1, errLost), refresh.ErrClosed)
 	})
 }
+
+func TestReinstateDoesNotWaitForARetirementThatWaitsForIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := leases(time.Hour)
+		r := start(t, s, nil)
+		a := attach(t, r, &database{})
+		pin := a.Pin()
+		defer pin.Release()
+		require.NoError(t, r.Refresh(t.Context()))
+		refreshed := later(func() error { return r.Refresh(context.Background()) })
+		require.True(t, pending(refreshed), "the third lease waits for the pin")
+		began := time.Now()
+		err := pin.Reinstate(t.Context(), 2, errLost)
+		assert.Less(t, time.Since(began), time.Second)
+		require.ErrorIs(t, err, refresh.ErrExpired)
+		pin.Release()
+		advance(0)
+		require.NoError(t, <-refreshed)
+		assert.LessOrEqual(t, s.MaxLive(), 2)
+	})
+}

@@ -71,7 +71,10 @@ func (r *Refresher) retire(g *generation) {
 // the current one at risk. Revocations under way are waited for too.
 func (r *Refresher) makeRoom() {
 	for oldest := r.excess(); oldest != nil; oldest = r.excess() {
+		r.mu.Lock()
 		oldest.overdue.Store(true) // its connections leave as they come back
+		r.mu.Unlock()
+		r.answerReinstatements() // who asks to return to it holds it until then
 		r.notify()
 		if !r.wait(r.patience(), func() bool { return oldest.holds == 0 }) {
 			r.opts.Logger.Warn("rekey: credential retired by force: a third lease is due", "credential", r.opts.Name, "generation", oldest.number)
