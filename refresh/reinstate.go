@@ -105,6 +105,7 @@ func (r *Refresher) reinstate(q *reinstatement) error {
 		"user", c.Username, "version", c.Version, "generation", bad.number,
 		"reinstated", q.g.number, "reinstated_user", q.g.snapshot().Username, "reason", q.reason)
 	r.reject(c, c.Digest(), err)
+	r.plan() // its lease is due when it was due before
 	r.settle(nil, err, r.retry(), true)
 	r.notify()
 	r.announce(q.g.snapshot())

@@ -157,3 +157,30 @@ func TestReinstateDoesNotWaitForARetirementThatWaitsForIt(t *testing.T) {
 		assert.LessOrEqual(t, s.MaxLive(), 2)
 	})
 }
+
+// Nothing else is to be had, so the lease that was returned to must be kept.
+func TestReinstatedLeaseIsRenewed(t *testing.T) {
+	for _, prefer := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			s := leases(time.Hour)
+			r := start(t, s, &refresh.Options{PreferRenew: prefer})
+			db := &database{}
+			a := attach(t, r, db)
+			pin := a.Pin()
+			defer pin.Release()
+			advance(30 * time.Minute)
+			if r.Current().Generation == 1 {
+				require.NoError(t, r.Refresh(t.Context()))
+			}
+			require.EqualValues(t, 2, r.Current().Generation)
+			require.NoError(t, pin.Reinstate(t.Context(), 2, errLost))
+			db.refuses(rejection("lost"))
+			for range 100 {
+				advance(time.Minute)
+				require.EqualValues(t, 1, r.Current().Generation)
+				require.NotEqual(t, refresh.Expired, r.Health().State)
+			}
+			assert.LessOrEqual(t, s.MaxLive(), 2)
+		})
+	}
+}
