@@ -23,6 +23,8 @@ type exchanger interface {
 	// tally returns how many connections are ready and coming, where so many
 	// sessions are open.
 	tally(open int) tally
+	// most returns how many there may be; zero: any number.
+	most() int
 }
 
 // An idleConn is a connection that an exchange has taken. Either giveBack or
@@ -77,6 +79,9 @@ func (k *keeper) exchange(ctx context.Context, n int, logins bool) (closed int, 
 		if !v.leave() {
 			size++ // there is room for one more anyway
 		}
+	}
+	if most := k.exchanger.most(); most > 0 {
+		size = min(size, most) // callers may have taken the room of those that left
 	}
 	k.leaving = append(k.leaving, victims...)
 	var fillings []*filling

@@ -41,6 +41,8 @@ func (p *ManagedPool) tally(int) tally {
 	return tally{ready: int(s.AcquiredConns() + s.IdleConns()), coming: int(s.ConstructingConns())}
 }
 
+func (p *ManagedPool) most() int { return int(p.config.MaxConns) }
+
 func (c *pgxIdle) login() *Login { return sessionOf(c.conn) }
 func (c *pgxIdle) giveBack()     { pass(c.pooled) }
 

@@ -95,6 +95,8 @@ func (db *ManagedDB) tally(open int) tally {
 	return tally{ready: open - left, coming: max(db.Stats().OpenConnections-open, 0)}
 }
 
+func (db *ManagedDB) most() int { return db.Stats().MaxOpenConnections }
+
 func (c *sqlIdle) login() *Login { return c.session }
 func (c *sqlIdle) giveBack()     { _ = c.conn.Close() }
 
