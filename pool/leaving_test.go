@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
@@ -83,4 +84,35 @@ func TestVictimsOfADBLeaveThoughCallersHaveTakenTheRoom(t *testing.T) {
 	r := l.Stop()
 	require.NoError(t, r.Err)
 	calm(t, db)
+}
+
+// A rollover that is undone leaves nothing behind that it has taken out.
+func TestVictimsAreClosedThoughTheirUserWasReturnedTo(t *testing.T) {
+	b := newBench(t)
+	config := b.config(2)
+	down := new(atomic.Bool)
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if down.Load() {
+			return nil, errors.New("the network is down")
+		}
+		return dial(ctx, network, address)
+	}
+	p := b.openConfig(config, nil)
+	fill(t, p, 2)
+	defer p.Refresher().OnChange(func(s refresh.Snapshot) { down.Store(s.Generation == 2) })()
+	b.newPoorUser("select (id) on orders")
+	eventually(t, func() bool { return p.Stat().TotalConns() == 0 && sockets(p) == 2 }, "both have left and cannot be replaced")
+	began := time.Now()
+	eventually(t, func() bool { return time.Since(began) > 2*time.Second }, "it slows down")
+	down.Store(false)
+	c, err := p.Acquire(t.Context())
+	require.NoError(t, err)
+	_, err = c.Exec(t.Context(), "select qty from orders")
+	require.True(t, denied(err), err)
+	require.NoError(t, c.Conn().Close(t.Context()))
+	c.Release()
+	eventually(t, func() bool { return p.Health().Generation == 1 }, "taken back")
+	eventually(t, func() bool { return sockets(p) == int(p.Stat().TotalConns()) }, "none is left beside the pool")
+	calm(t, p)
 }

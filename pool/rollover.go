@@ -48,6 +48,7 @@ func (k *keeper) run() {
 		interval := time.Minute // no longer, as the wall clock may jump
 		switch {
 		case s.stale == 0 && !alarmed:
+			k.closeLeaving() // nobody but a generation that was returned to has any
 			pause, failing, k.pace = beat, false, pace{}
 		case !alarmed && s.over == 0 && s.stale == before && pause == slowestBeat && !rested:
 			k.attention.Store(false) // what comes back is lent on until the next look
