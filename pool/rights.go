@@ -33,11 +33,14 @@ func (e *LostRightsError) Error() string {
 // for a while. A rights error with the new one that the old one did not have
 // pauses the rollover until the rights of both have been compared.
 //
-// The pins are the keeper's own goroutine's; the rest is guarded by its mu.
+// The first lines are the keeper's own goroutine's; the rest is guarded by its
+// mu, and so are changes to old.
 type canary struct {
 	pin   *refresh.Hold // the current generation, as the goroutine has seen it last
 	old   *refresh.Hold // the one before, of another user; nil: none to return to
 	until time.Time     // old is kept at least until then
+	next  time.Time     // the rights are not compared before
+	pause time.Duration // after the next comparison that is not possible
 
 	alarm   bool                           // paused until the rights have been compared
 	left    int                            // comparisons that may still be made with this generation
@@ -48,6 +51,10 @@ type canary struct {
 const (
 	mostComparisons = 3   // of one generation
 	mostDenials     = 256 // remembered of one user
+
+	// firstPause is the pause after a comparison that was not possible. It
+	// doubles each time.
+	firstPause = 500 * time.Millisecond
 )
 
 // turn follows a change of the generation.
@@ -68,6 +75,10 @@ func (k *keeper) turn() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c.old, c.until, c.left, c.alarm = pin, time.Now().Add(k.opts.Canary), mostComparisons, false
+	c.next, c.pause = time.Time{}, firstPause
+	if to.Generation > from.Generation {
+		c.strict = false // it has passed
+	}
 	for text := range c.denials[to.Username] { // some may have come before the goroutine
 		_, known := c.denials[from.Username][text]
 		c.alarm = c.alarm || pin != nil && !known
@@ -117,7 +128,7 @@ func (k *keeper) denied(l *Login, err error) {
 	if c.denials[user] == nil {
 		c.denials[user] = make(map[string]struct{})
 	}
-	text := err.Error() // to recognize it, not to understand it
+	text := strings.ReplaceAll(err.Error(), user, "") // to recognize it, not to understand it
 	if _, known := c.denials[user][text]; known || len(c.denials[user]) == mostDenials {
 		return
 	}
@@ -145,6 +156,9 @@ func (k *keeper) alarmed() bool {
 // false if the rights could not be compared now.
 func (k *keeper) compare(ctx context.Context) bool {
 	c := &k.canary
+	if time.Now().Before(c.next) {
+		return false
+	}
 	if c.old == nil {
 		k.mu.Lock()
 		c.alarm = false
@@ -157,17 +171,22 @@ func (k *keeper) compare(ctx context.Context) bool {
 	defer cancel()
 	lost, err := k.lostRights(ctx, from, to)
 	switch {
+	case k.ctx.Err() != nil:
+		return false
 	case err != nil && !errors.Is(err, refresh.ErrRejected) && time.Now().Before(c.until):
-		log.Warn("rekey: rights errors with a new user, rights not compared yet", "error", err)
+		c.next, c.pause = time.Now().Add(min(c.pause, time.Until(c.until))), 2*c.pause
+		log.Warn("rekey: rights errors with a new user, rights not compared yet", "error", err, "next", c.next)
 		return false
 	case err != nil:
 		log.Error("rekey: rights errors with a new user, rights could not be compared", "error", err)
 	case len(lost) == 0:
 		log.Warn("rekey: rights errors with a new user, but it has all rights of the old one")
 	default:
-		err = c.old.Reinstate(ctx, to.Generation, &LostRightsError{from.Username, to.Username, lost})
-		if err != nil {
-			log.Error("rekey: a new user has lost rights and the old one cannot be returned to", "lost", lost, "error", err)
+		reason := &LostRightsError{from.Username, to.Username, lost}
+		k.setStrict(true) // before the next candidate is verified
+		if err = c.old.Reinstate(ctx, to.Generation, reason); err != nil {
+			k.setStrict(false)
+			log.Error("rekey: a new user has lost rights and the old one cannot be returned to", "reason", reason, "error", err)
 		}
 	}
 	k.mu.Lock()
@@ -175,14 +194,19 @@ func (k *keeper) compare(ctx context.Context) bool {
 	c.alarm = false
 	c.left--
 	if err == nil && len(lost) > 0 {
-		c.strict = true
 		k.counts.takenBack++
 	}
 	return true
 }
 
+func (k *keeper) setStrict(strict bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.canary.strict = strict
+}
+
 // fit verifies a candidate: it must log in, and after one was taken back it
-// must have all rights of the current user.
+// must have all rights of the current user, for as long as that one serves.
 func (k *keeper) fit(ctx context.Context, s refresh.Snapshot) error {
 	if err := k.verifier(ctx, s); err != nil {
 		return err
@@ -191,18 +215,16 @@ func (k *keeper) fit(ctx context.Context, s refresh.Snapshot) error {
 	strict := k.canary.strict
 	k.mu.Unlock()
 	current := k.refresher.Current()
-	if !strict || current.Username == s.Username {
+	if !strict || current.Username == s.Username || k.refresher.Trouble() != nil {
 		return nil
 	}
 	lost, err := k.lostRights(ctx, current, s)
-	if err != nil {
+	switch {
+	case errors.Is(err, refresh.ErrRejected): // the current one: there is nothing to lose any more
+	case err != nil:
 		return fmt.Errorf("rights of user %q could not be compared with those of %q: %w", s.Username, current.Username, err)
-	}
-	if len(lost) > 0 {
+	case len(lost) > 0:
 		return fmt.Errorf("%w (%w)", &LostRightsError{current.Username, s.Username, lost}, refresh.ErrRejected)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.canary.strict = false
 	return nil
 }

@@ -41,13 +41,16 @@ func (k *keeper) run() {
 		if s.probe {
 			k.probe()
 		}
-		alarmed := k.alarmed()
-		if alarmed && k.compare(k.ctx) {
-			continue
-		}
 		interval := time.Minute // no longer, as the wall clock may jump
+		alarmed := k.alarmed()
+		if alarmed {
+			if k.compare(k.ctx) {
+				continue
+			}
+			interval = time.Until(k.canary.next)
+		}
 		switch {
-		case s.stale == 0 && !alarmed:
+		case s.stale == 0:
 			k.closeLeaving() // nobody but a generation that was returned to has any
 			pause, failing, k.pace = beat, false, pace{}
 		case !alarmed && s.over == 0 && s.stale == before && pause == slowestBeat && !rested:

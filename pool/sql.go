@@ -74,17 +74,16 @@ func OpenDB(ctx context.Context, dialer Dialer, r *refresh.Refresher, opts *Opti
 		k.classify = dialer.Classify
 	}
 	k.verifier = func(ctx context.Context, s refresh.Snapshot) error {
-		err := dialer.Verify(ctx, s, &k.opts)
-		if err != nil && k.classify(err) == Rejected && !errors.Is(err, refresh.ErrRejected) {
-			return fmt.Errorf("login: %w (%w)", err, refresh.ErrRejected)
-		}
-		return err
+		return k.marked(dialer.Verify(ctx, s, &k.opts))
 	}
 	if p, ok := dialer.(Prober); ok {
 		k.prober = func(ctx context.Context, conn any) error { return p.Probe(ctx, conn.(driver.Conn)) }
 	}
 	if c, ok := dialer.(RightsComparer); ok {
-		k.lostRights = c.LostRights
+		k.lostRights = func(ctx context.Context, from, to refresh.Snapshot) ([]string, error) {
+			lost, err := c.LostRights(ctx, from, to)
+			return lost, k.marked(err)
+		}
 	}
 	if err := k.attach(ctx); err != nil {
 		k.cancel()
@@ -94,6 +93,14 @@ func OpenDB(ctx context.Context, dialer Dialer, r *refresh.Refresher, opts *Opti
 	db := &ManagedDB{DB: sql.OpenDB(c), keeper: k, dials: &c.dials}
 	k.keep(db)
 	return db, nil
+}
+
+// marked marks the errors of a dialer that are rejections.
+func (k *keeper) marked(err error) error {
+	if err != nil && k.classify(err) == Rejected && !errors.Is(err, refresh.ErrRejected) {
+		return fmt.Errorf("login: %w (%w)", err, refresh.ErrRejected)
+	}
+	return err
 }
 
 // Refresher returns the refresher that the DB logs in with.
