@@ -87,14 +87,15 @@ func (k *keeper) ask(ctx context.Context, l *Login, conn any) bool {
 	if !ofProbe(ctx) {
 		k.asked++
 	}
-	disowned := errors.Is(err, ErrDisowned)
+	disowned, later := errors.Is(err, ErrDisowned), false
 	for s := range k.sessions {
 		switch {
 		case s.snapshot.Username != l.snapshot.Username || !s.open.Load():
 		case disowned && !s.since.After(l.since):
 			s.gone.Store(true)
-		case disowned:
+		case disowned: // the user may exist again since then
 			s.due.Store(true)
+			later = true
 		case err == nil && !s.since.Before(l.since):
 			s.proven = began
 			s.due.Store(false)
@@ -102,12 +103,14 @@ func (k *keeper) ask(ctx context.Context, l *Login, conn any) bool {
 	}
 	if disowned {
 		k.counts.disowned++
-		k.disowned = l.snapshot.Generation
+		if !later {
+			k.disowned = l.snapshot.Generation
+		}
 		k.attention.Store(true)
 		k.poke()
 	}
 	k.mu.Unlock()
-	if disowned {
+	if disowned && !later {
 		k.opts.Logger.Error("rekey: a user was dropped while its sessions were in use; they are closed",
 			"user", l.snapshot.Username, "version", l.snapshot.Version, "generation", l.snapshot.Generation)
 		k.refresher.Invalidate(l.snapshot.Generation)

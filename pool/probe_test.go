@@ -96,6 +96,28 @@ func TestF23FirstRightsErrorTriggersTheProbe(t *testing.T) {
 	require.EqualValues(t, 1, p.Health().Disowned)
 }
 
+// A session from before the user was dropped and made again is disowned, but
+// the credential is not.
+func TestADisownedSessionDoesNotCondemnAUserThatExistsAgain(t *testing.T) {
+	b := newBench(t)
+	p := b.open(2, &pool.Options{Probe: 300 * time.Millisecond})
+	old, err := p.Acquire(t.Context())
+	require.NoError(t, err)
+	b.dropUser()
+	b.CreateUser(b.user, b.password())
+	next, err := p.Acquire(t.Context())
+	require.NoError(t, err)
+	next.Release()
+	began := time.Now()
+	eventually(t, func() bool { return time.Since(began) > 300*time.Millisecond }, "due")
+	old.Release()
+	eventually(t, func() bool { return p.Health().Disowned > 0 }, "found")
+	for range 20 {
+		require.NoError(t, selectOne(t.Context(), p))
+	}
+	require.Equal(t, refresh.Fresh, p.Health().State, p.Health().Why)
+}
+
 // rest waits until a rights error triggers a probe again.
 func (b *bench) rest(p *pool.ManagedPool) {
 	b.t.Helper()
