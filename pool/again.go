@@ -140,7 +140,7 @@ func (p *ManagedPool) CopyFrom(ctx context.Context, tableName pgx.Identifier, co
 func (p *ManagedPool) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	// Results do not show whether a login failed without being used up, so
 	// during a rollover a connection is made sure of first.
-	if p.keeper.attention.Load() {
+	if p.keeper.rolling.Load() {
 		c, err := p.Acquire(ctx)
 		if err != nil {
 			return pgx.FailedBatchResults(b, err)

@@ -29,6 +29,7 @@ type keeper struct {
 	// attention is false while every connection is of the current generation
 	// and good: then lending one costs this load and nothing else.
 	attention  atomic.Bool
+	rolling    atomic.Bool  // some connections are to be exchanged
 	roomy      atomic.Bool  // a caller of a sql.DB who is refused one finds room for another
 	exchanging atomic.Bool  // an exchange is under way
 	allowance  atomic.Int32 // stale connections that callers may still give up in this beat
@@ -119,6 +120,7 @@ func (c consumer) Changed() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.attention.Store(true)
+	k.rolling.Store(true)
 	k.broadcast()
 	k.poke()
 }
@@ -148,6 +150,7 @@ func (k *keeper) begin(h *refresh.Hold) *Login {
 	switch d := h.Deadline(); {
 	case !h.Current(): // the switch came in between: it belongs to the old one
 		k.attention.Store(true)
+		k.rolling.Store(true)
 		k.poke()
 	case !d.IsZero() && d.Before(k.deadline):
 		k.deadline = d

@@ -127,6 +127,7 @@ func (k *keeper) survey() survey {
 		s.deadline = k.canary.until
 	}
 	k.attention.Store(s.stale > 0 || due || now.Before(calm))
+	k.rolling.Store(s.stale > 0)
 	k.deadline = s.deadline
 	return s
 }
