@@ -20,9 +20,8 @@ type exchanger interface {
 	// total returns how many connections there are, those that are being made
 	// included.
 	total() int
-	// tally returns how many connections are ready and coming, where so many
-	// sessions are open.
-	tally(open int) tally
+	// coming returns how many are being made, where so many sessions are open.
+	coming(open int) int
 	// most returns how many there may be; zero: any number.
 	most() int
 }

@@ -138,7 +138,11 @@ func (k *keeper) giveUp(l *Login) bool {
 	if l.hold.Current() || !l.lent.Swap(true) {
 		return false
 	}
-	return k.allowance.Add(-1) >= 0
+	given := k.allowance.Add(-1) >= 0
+	if given {
+		l.given.Store(true)
+	}
+	return given
 }
 
 // begin registers a login under h.

@@ -23,6 +23,7 @@ type Login struct {
 	lent     atomic.Bool // during a rollover
 	touched  atomic.Bool // its idle time has been reset by an exchange
 	passing  atomic.Bool // it is released by an exchange, not by a user
+	given    atomic.Bool // given up: the pool is about to close it
 	due      atomic.Bool // it is to be probed before it is lent
 	gone     atomic.Bool // its user has been dropped
 	closing  sync.Once

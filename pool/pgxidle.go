@@ -36,10 +36,7 @@ func (p *ManagedPool) idle() int { return int(p.Stat().IdleConns()) }
 
 func (p *ManagedPool) total() int { return int(p.Stat().TotalConns()) }
 
-func (p *ManagedPool) tally(int) tally {
-	s := p.Stat()
-	return tally{ready: int(s.AcquiredConns() + s.IdleConns()), coming: int(s.ConstructingConns())}
-}
+func (p *ManagedPool) coming(int) int { return int(p.Stat().ConstructingConns()) }
 
 func (p *ManagedPool) most() int { return int(p.config.MaxConns) }
 

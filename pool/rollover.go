@@ -139,18 +139,27 @@ func (k *keeper) grant(failing bool) (n int, logins bool) {
 	if k.alarmed() || k.refresher.Trouble() != nil {
 		return 0, false
 	}
+	// Sockets are counted, because pools notice late that one is closed.
 	k.mu.Lock()
-	open, begun := 0, 0
+	open, begun, given, left := 0, 0, 0, 0
 	for l := range k.sessions {
-		if l.open.Load() {
-			open++
-		} else {
+		switch {
+		case !l.open.Load():
 			begun++
+		case l.given.Load():
+			given++
+			fallthrough
+		default:
+			open++
+		}
+	}
+	for _, v := range k.leaving {
+		if _, still := k.sessions[v.login()]; still {
+			left++
 		}
 	}
 	k.mu.Unlock()
-	t := k.exchanger.tally(open)
-	t.coming, t.leaving = max(t.coming, begun), len(k.leaving)
+	t := tally{ready: open - given - left, coming: max(begun, k.exchanger.coming(open)), leaving: len(k.leaving)}
 	n = k.pace.grant(k.opts.Pace, t)
 	if failing {
 		n = min(n, 1)

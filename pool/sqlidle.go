@@ -83,17 +83,9 @@ func (db *ManagedDB) idle() int { return db.Stats().Idle }
 
 func (db *ManagedDB) total() int { return db.Stats().OpenConnections }
 
-// tally does not ask the DB how many are ready: it counts those that it has
-// asked its one opener for, which makes them one after the other.
-func (db *ManagedDB) tally(open int) tally {
-	left := 0
-	for _, v := range db.keeper.leaving {
-		if !v.(*sqlIdle).full {
-			left++ // still open
-		}
-	}
-	return tally{ready: open - left, coming: max(db.Stats().OpenConnections-open, 0)}
-}
+// coming counts what the DB has asked its one opener for, which makes them one
+// after the other.
+func (db *ManagedDB) coming(open int) int { return max(db.Stats().OpenConnections-open, 0) }
 
 func (db *ManagedDB) most() int { return db.Stats().MaxOpenConnections }
 
