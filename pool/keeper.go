@@ -133,8 +133,11 @@ func (k *keeper) lend(l *Login) bool {
 }
 
 // giveUp decides whether a connection that is still good is given up because it
-// is stale.
+// is stale. One of a user that was taken back is at once.
 func (k *keeper) giveUp(l *Login) bool {
+	if l.unfit.Load() {
+		return true
+	}
 	if l.hold.Current() || !l.lent.Swap(true) {
 		return false
 	}

@@ -26,6 +26,7 @@ type Login struct {
 	given    atomic.Bool // given up: the pool is about to close it
 	due      atomic.Bool // it is to be probed before it is lent
 	gone     atomic.Bool // its user has been dropped
+	unfit    atomic.Bool // its user has lost rights and was taken back
 	closing  sync.Once
 
 	// Guarded by the keeper's mu.

@@ -9,18 +9,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rekey-go/rekey/internal/storm/load"
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/refresh"
 )
 
 // takeBack has p return to its user from one that lacks rights.
-func (b *bench) takeBack(p *pool.ManagedPool) (good, bad string) {
+func (b *bench) takeBack(p *pool.ManagedPool) (good string) {
 	b.t.Helper()
 	before := p.Health()
 	good = b.newPoorUser("select (id), insert on orders")
-	bad = b.user
 	eventually(b.t, func() bool { return p.Health().Generation > before.Generation }, "adopted")
 	eventually(b.t, func() bool {
 		_, err := p.Exec(b.t.Context(), "select qty from orders")
@@ -28,7 +29,7 @@ func (b *bench) takeBack(p *pool.ManagedPool) (good, bad string) {
 		return p.Health().TakenBack > before.TakenBack
 	}, "taken back")
 	require.Equal(b.t, good, p.Health().Username)
-	return good, bad
+	return good
 }
 
 // Once the user that was returned to is gone, there is nothing to compare a
@@ -37,7 +38,7 @@ func TestAfterATakeBackAnythingIsBetterThanAUserWhoIsGone(t *testing.T) {
 	b := newBench(t)
 	p := b.open(2, nil)
 	fill(t, p, 2)
-	good, _ := b.takeBack(p)
+	good := b.takeBack(p)
 	calm(t, p)
 	b.n++
 	b.user = b.Role("next")
@@ -48,6 +49,78 @@ func TestAfterATakeBackAnythingIsBetterThanAUserWhoIsGone(t *testing.T) {
 	eventually(t, func() bool { return p.Health().Username == b.user }, "adopted")
 	require.NoError(t, selectOne(within(t, patience), p))
 	calm(t, p)
+}
+
+// Those of the user that lacks rights must not serve until their turn comes.
+func TestConnectionsOfAUserThatWasTakenBackAreNotLent(t *testing.T) {
+	b := newBench(t)
+	const conns = 12
+	p := b.open(conns, &pool.Options{Pace: 1})
+	fill(t, p, conns)
+	b.newPoorUser("select (id) on orders")
+	eventually(t, func() bool { return p.Health().Connections[2] >= conns/2 }, "half of them are exchanged")
+	var lent []*pgxpool.Conn
+	for range conns - 1 {
+		c, err := p.Acquire(t.Context())
+		require.NoError(t, err)
+		lent = append(lent, c)
+	}
+	for _, c := range lent {
+		_, _ = c.Exec(t.Context(), "select qty from orders") // some may not
+	}
+	eventually(t, func() bool { return p.Health().TakenBack == 1 }, "taken back")
+	for _, c := range lent {
+		c.Release()
+	}
+	lent = lent[:0]
+	for range conns {
+		c, err := p.Acquire(t.Context())
+		require.NoError(t, err)
+		lent = append(lent, c)
+	}
+	failed := 0
+	for _, c := range lent {
+		if _, err := c.Exec(t.Context(), "select qty from orders"); err != nil {
+			failed++
+		}
+		c.Release()
+	}
+	require.Zero(t, failed)
+	calm(t, p)
+}
+
+// The others follow, and nobody who has all rights notices.
+func TestTakeBackWithASharedRefresher(t *testing.T) {
+	b := newBench(t)
+	b.store.TTL(time.Hour)
+	r := b.refresher(nil)
+	p := b.share(b.config(4), r, nil)
+	q := b.share(b.config(4), r, nil)
+	db, err := pool.OpenDB(t.Context(), pool.Postgres(b.connConfig()), r, &pool.Options{Logger: logger(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	fill(t, p, 4)
+	fill(t, q, 4)
+	lq := load.Start(t.Context(), 3, func(ctx context.Context) error { return selectOne(ctx, q) })
+	ld := load.Start(t.Context(), 3, func(ctx context.Context) error { return db.PingContext(ctx) })
+	for range 2 {
+		good := b.takeBack(p)
+		calm(t, p)
+		calm(t, q)
+		calm(t, db)
+		require.Equal(t, good, q.Health().Username)
+		b.user = good
+		b.n++
+		b.newUser()
+		eventually(t, func() bool { return p.Health().Username == b.user }, "adopted")
+		calm(t, p)
+		calm(t, q)
+		calm(t, db)
+		require.LessOrEqual(t, p.Health().LiveLeases, 2)
+	}
+	require.NoError(t, lq.Stop().Err)
+	require.NoError(t, ld.Stop().Err)
+	require.Equal(t, refresh.Fresh, p.Health().State)
 }
 
 // A comparer is the dialer for PostgreSQL with another way to compare rights.

@@ -195,6 +195,11 @@ func (k *keeper) compare(ctx context.Context) bool {
 	c.left--
 	if err == nil && len(lost) > 0 {
 		k.counts.takenBack++
+		for l := range k.sessions {
+			if l.snapshot.Generation == to.Generation {
+				l.unfit.Store(true)
+			}
+		}
 	}
 	return true
 }

@@ -42,7 +42,7 @@ func (b *bench) newPoorUser(grants ...string) (old string) {
 	b.t.Helper()
 	b.n++
 	old = b.user
-	b.user = b.Role("poor")
+	b.user = b.Role(fmt.Sprint("poor", b.n))
 	user := pgserver.QuoteIdent(b.user)
 	b.CreateUser(b.user, b.password())
 	b.admin("revoke "+pgserver.QuoteIdent(b.Group)+" from "+user,
