@@ -88,10 +88,13 @@ func (l *Login) Check(ctx context.Context) error {
 		l.k.attention.Store(true)
 		l.k.poke()
 	}
-	if !l.k.attention.Load() || l.well() || l.k.ofExchange(ctx) || !l.over() && !(l.k.roomy.Load() && l.k.giveUp(l)) && (!l.due.Load() || l.k.ask(ctx, l, l.conn)) {
+	switch {
+	case !l.k.attention.Load(), l.well(), l.k.ofExchange(ctx):
 		return nil
+	case l.over(), l.k.roomy.Load() && l.k.giveUp(l), l.due.Load() && !l.k.ask(ctx, l, l.conn):
+		return driver.ErrBadConn
 	}
-	return driver.ErrBadConn
+	return nil
 }
 
 // Valid reports whether the connection may be lent on, without asking the

@@ -224,11 +224,10 @@ func (k *keeper) fit(ctx context.Context, s refresh.Snapshot) error {
 		return nil
 	}
 	lost, err := k.lostRights(ctx, current, s)
-	switch {
-	case errors.Is(err, refresh.ErrRejected): // the current one: there is nothing to lose any more
-	case err != nil:
+	if err != nil && !errors.Is(err, refresh.ErrRejected) { // else the current user is gone, and nothing is left to lose
 		return fmt.Errorf("rights of user %q could not be compared with those of %q: %w", s.Username, current.Username, err)
-	case len(lost) > 0:
+	}
+	if len(lost) > 0 {
 		return fmt.Errorf("%w (%w)", &LostRightsError{current.Username, s.Username, lost}, refresh.ErrRejected)
 	}
 	return nil
