@@ -224,11 +224,13 @@ func (k *keeper) fit(ctx context.Context, s refresh.Snapshot) error {
 		return nil
 	}
 	lost, err := k.lostRights(ctx, current, s)
-	if err != nil && !errors.Is(err, refresh.ErrRejected) { // else the current user is gone, and nothing is left to lose
-		return fmt.Errorf("rights of user %q could not be compared with those of %q: %w", s.Username, current.Username, err)
+	switch {
+	case errors.Is(err, refresh.ErrRejected):
+		err = nil // it is the current one's, which leaves nothing to lose
+	case err != nil:
+		err = fmt.Errorf("rights of user %q could not be compared with those of %q: %w", s.Username, current.Username, err)
+	case len(lost) > 0:
+		err = fmt.Errorf("%w (%w)", &LostRightsError{current.Username, s.Username, lost}, refresh.ErrRejected)
 	}
-	if len(lost) > 0 {
-		return fmt.Errorf("%w (%w)", &LostRightsError{current.Username, s.Username, lost}, refresh.ErrRejected)
-	}
-	return nil
+	return err
 }
