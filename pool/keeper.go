@@ -41,7 +41,7 @@ type keeper struct {
 	counts   counts
 	canary   canary
 
-	nextProbe          time.Time
+	nextProbe, probing time.Time     // probing: until then every connection that is lent is looked at
 	quiet              time.Duration // for how long nobody has lent
 	asked, askedBefore uint64        // probes for callers, and at the last look
 	disowned           uint64        // the last generation whose user was found to be dropped; zero: none

@@ -25,6 +25,7 @@ type Login struct {
 	passing  atomic.Bool // it is released by an exchange, not by a user
 	given    atomic.Bool // given up: the pool is about to close it
 	due      atomic.Bool // it is to be probed before it is lent
+	suspect  atomic.Bool // due because of a rights error
 	gone     atomic.Bool // its user has been dropped
 	unfit    atomic.Bool // its user has lost rights and was taken back
 	closing  sync.Once
@@ -82,11 +83,10 @@ func (l *Login) ApplicationName(base string) string {
 // Check returns nil if the connection may be lent and [driver.ErrBadConn] if
 // it is to be closed. A driver's ResetSession calls it with the connection to
 // itself, because it may be probed (see [Prober]). While nothing is the matter
-// it is two atomic loads, and a look at the clocks if the credential ends.
+// it is a few atomic loads, and a look at the clocks if the credential ends.
 func (l *Login) Check(ctx context.Context) error {
-	if !l.k.attention.Load() && !l.hold.Endless() && l.over() { // the timer is late, as after a suspend
-		l.k.attention.Store(true)
-		l.k.poke()
+	if !l.k.attention.Load() && (l.due.Load() || !l.hold.Endless() && l.over()) { // the timer is late, as after a suspend
+		l.k.lookOut()
 	}
 	switch {
 	case !l.k.attention.Load(), l.well(), l.k.ofExchange(ctx):

@@ -189,9 +189,8 @@ func (k *keeper) look(l *Login, idle time.Duration) (ping bool) {
 	if l == nil {
 		return false
 	}
-	if idle >= longIdle && l.over() {
-		k.attention.Store(true) // PrepareConn comes next and turns it away
-		k.poke()
+	if idle >= longIdle && (l.due.Load() || l.over()) {
+		k.lookOut() // PrepareConn comes next and turns it away, or has it probed
 		return false
 	}
 	return l.touched.Load() && l.touched.Swap(false)

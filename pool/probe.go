@@ -25,6 +25,12 @@ const (
 
 	// probeRest is how soon rights errors have a session probed again.
 	probeRest = time.Second
+
+	// probeWindow is for how long every lent connection is looked at after some
+	// have become due. What is lent for longer, and then at once again, is
+	// probed the next time, or after a rights error; what has rested for
+	// longIdle is looked at anyway.
+	probeWindow = 500 * time.Millisecond
 )
 
 // Sessions are probed when they are lent, at most once in half of the
@@ -53,6 +59,7 @@ func (k *keeper) scheduleProbes(now time.Time) (next time.Time, ask bool) {
 		if l.open.Load() && now.Sub(l.proven) >= tick {
 			due = due || l.due.Load()
 			l.due.Store(true)
+			k.probing = now.Add(probeWindow)
 		}
 	}
 	switch {
@@ -66,12 +73,22 @@ func (k *keeper) scheduleProbes(now time.Time) (next time.Time, ask bool) {
 	return k.nextProbe, ask
 }
 
+// lookOut has every connection looked at that is lent in the next moment.
+func (k *keeper) lookOut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.probing = time.Now().Add(probeWindow)
+	k.attention.Store(true)
+	k.poke()
+}
+
 // suspect has l probed before it is lent again. The caller holds mu.
 func (k *keeper) suspect(l *Login) {
 	if k.prober == nil || k.opts.Probe < 0 || time.Since(l.proven) < probeRest {
 		return
 	}
 	l.due.Store(true)
+	l.suspect.Store(true)
 	k.attention.Store(true)
 }
 
@@ -79,6 +96,7 @@ func (k *keeper) suspect(l *Login) {
 // whether it may be lent.
 func (k *keeper) ask(ctx context.Context, l *Login, conn any) bool {
 	l.due.Store(false)
+	l.suspect.Store(false)
 	bounded, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	began := time.Now()

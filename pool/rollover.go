@@ -112,7 +112,7 @@ func (k *keeper) survey() survey {
 			k.overstays(l, &s)
 			continue
 		}
-		due = due || l.due.Load()
+		due = due || l.suspect.Load() || l.due.Load() && now.Before(k.probing)
 		if !l.hold.Current() {
 			s.stale++
 		}
@@ -125,6 +125,9 @@ func (k *keeper) survey() survey {
 	}
 	if k.canary.old != nil && k.canary.until.After(now) && k.canary.until.Before(s.deadline) {
 		s.deadline = k.canary.until
+	}
+	if due && k.probing.After(now) && k.probing.Before(s.deadline) {
+		s.deadline = k.probing
 	}
 	k.attention.Store(s.stale > 0 || due || now.Before(calm))
 	k.rolling.Store(s.stale > 0)
