@@ -220,7 +220,7 @@ func (k *keeper) fit(ctx context.Context, s refresh.Snapshot) error {
 	strict := k.canary.strict
 	k.mu.Unlock()
 	current := k.refresher.Current()
-	if !strict || current.Username == s.Username || k.refresher.Trouble() != nil {
+	if !strict || current.Username == s.Username || k.troubled() {
 		return nil
 	}
 	lost, err := k.lostRights(ctx, current, s)

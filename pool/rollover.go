@@ -135,11 +135,14 @@ func (k *keeper) survey() survey {
 	return s
 }
 
+// troubled reports whether no login can succeed with the current credential.
+func (k *keeper) troubled() bool { return k.refresher.Trouble() != nil }
+
 // grant says how many connections may be exchanged in this beat, and whether
 // logins may be made: not while they cannot succeed.
 func (k *keeper) grant(failing bool) (n int, logins bool) {
 	k.allowance.Store(0) // nothing is given up while they are being counted
-	if k.alarmed() || k.refresher.Trouble() != nil {
+	if k.alarmed() || k.troubled() {
 		return 0, false
 	}
 	// Sockets are counted, because pools notice late that one is closed.
