@@ -10,6 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
+
+	"github.com/rekey-go/rekey/internal/child"
+	"github.com/rekey-go/rekey/internal/testca"
 )
 
 // Names of the files in a server's directory.
@@ -36,7 +40,7 @@ type engine struct {
 	dir      string
 	settings map[string]string
 	port     uint16
-	proc     *process // nil before the first start
+	proc     *child.Process // nil before the first start
 }
 
 // hasty are the settings of a server whose data need not survive the machine.
@@ -47,17 +51,17 @@ var hasty = map[string]string{
 
 // newEngine writes the server's files, hands them to the account it will run
 // as, and initialises the data directory.
-func newEngine(ctx context.Context, dir string, p program, keys keys, password string, settings map[string]string) (*engine, error) {
+func newEngine(ctx context.Context, dir string, p program, keys testca.Keys, password string, settings map[string]string) (*engine, error) {
 	e := &engine{program: p, dir: dir, settings: settings}
 	first := "create user if not exists admin@'%' identified by " + QuoteLiteral(password) + ";\n" +
 		"grant all on *.* to admin@'%' with grant option;\n"
-	files := map[string][]byte{caName: keys.ca, certName: keys.cert, keyName: keys.key, initName: []byte(first), logName: nil}
+	files := map[string][]byte{caName: keys.CA, certName: keys.Cert, keyName: keys.Key, initName: []byte(first), logName: nil}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			return nil, fmt.Errorf("mysqlserver: %w", err)
 		}
 	}
-	if err := handOver(dir); err != nil {
+	if err := account.HandOver(dir); err != nil {
 		return nil, fmt.Errorf("mysqlserver: %w", err)
 	}
 	initialise := append(slices.Clone(p.install), "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--datadir="+e.data())
@@ -69,13 +73,13 @@ func newEngine(ctx context.Context, dir string, p program, keys keys, password s
 		return nil, fmt.Errorf("mysqlserver: %w", err)
 	}
 	select {
-	case <-proc.done:
+	case <-proc.Done():
 	case <-ctx.Done():
-		proc.kill()
+		proc.Kill()
 		return nil, fmt.Errorf("mysqlserver: %s: %w", initialise[0], context.Cause(ctx))
 	}
-	if proc.err != nil {
-		return nil, fmt.Errorf("mysqlserver: %s: %w\n%s", initialise[0], proc.err, e.tail())
+	if err := proc.Err(); err != nil {
+		return nil, fmt.Errorf("mysqlserver: %s: %w\n%s", initialise[0], err, e.tail())
 	}
 	return e, nil
 }
@@ -117,10 +121,12 @@ func (e *engine) start() error {
 	return nil
 }
 
-func (e *engine) stop(ctx context.Context, how shutdown) error { return e.proc.end(ctx, how) }
+func (e *engine) stop(ctx context.Context, how shutdown) error {
+	return e.proc.End(ctx, syscall.Signal(how))
+}
 
 // launch starts a command that writes into the server's log.
-func (e *engine) launch(command []string) (*process, error) {
+func (e *engine) launch(command []string) (*child.Process, error) {
 	log, err := os.OpenFile(filepath.Join(e.dir, logName), os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -130,7 +136,7 @@ func (e *engine) launch(command []string) (*process, error) {
 	cmd.Dir = e.dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + e.dir, "TMPDIR=" + e.dir, "LC_ALL=C", "TZ=UTC"}
 	cmd.Stdout, cmd.Stderr = log, log
-	return launch(cmd)
+	return account.Start(cmd, syscall.SIGKILL)
 }
 
 // tail is the end of the log, at most 4 kB.

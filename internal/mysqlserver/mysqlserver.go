@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/rekey-go/rekey/internal/testca"
 )
 
 // A Product is one of the two families of servers.
@@ -135,7 +137,7 @@ func (s *Server) create(ctx context.Context, opts Options) error {
 		return fmt.Errorf("mysqlserver: %w", err)
 	}
 	s.dir, s.caFile = dir, filepath.Join(dir, caName)
-	keys, err := newKeys()
+	keys, err := testca.New()
 	if err != nil {
 		return fmt.Errorf("mysqlserver: %w", err)
 	}
@@ -145,7 +147,7 @@ func (s *Server) create(ctx context.Context, opts Options) error {
 		return err
 	}
 	s.config = mysql.NewConfig()
-	s.config.User, s.config.Passwd, s.config.Net, s.config.TLS = "admin", rand.Text(), "tcp", keys.client
+	s.config.User, s.config.Passwd, s.config.Net, s.config.TLS = "admin", rand.Text(), "tcp", trusting(keys)
 	s.config.Logger = &mysql.NopLogger{}
 	logger.Println("starting", s.product, "from", program.path)
 	if s.engine, err = newEngine(ctx, dir, program, keys, s.config.Passwd, opts.Settings); err != nil {
@@ -247,7 +249,7 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
-		case <-s.engine.proc.done:
+		case <-s.engine.proc.Done():
 			return fmt.Errorf("mysqlserver: the server ended while starting; its log ends with\n%s", s.engine.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("mysqlserver: the server does not answer (%w); its log ends with\n%s", err, s.engine.tail())

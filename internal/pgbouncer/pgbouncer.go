@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rekey-go/rekey/internal/child"
 	"github.com/rekey-go/rekey/internal/pgserver"
 )
 
@@ -52,7 +53,7 @@ type Options struct {
 type Bouncer struct {
 	dir  string
 	port uint16
-	proc *process
+	proc *child.Process
 }
 
 const logName = "pgbouncer.log"
@@ -143,7 +144,7 @@ func (b *Bouncer) configure(server *pgserver.Server, opts Options) error {
 			return err
 		}
 	}
-	return handOver(b.dir)
+	return account.HandOver(b.dir)
 }
 
 // ready waits until the pooler accepts connections or has ended.
@@ -160,7 +161,7 @@ func (b *Bouncer) ready(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
-		case <-b.proc.done:
+		case <-b.proc.Done():
 			return fmt.Errorf("it ended while starting; its log ends with\n%s", b.Log())
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer (%w); its log ends with\n%s", err, b.Log())
@@ -191,7 +192,7 @@ func (b *Bouncer) Log() string {
 // than once.
 func (b *Bouncer) Close() error {
 	if b.proc != nil {
-		b.proc.kill()
+		b.proc.Kill()
 	}
 	return os.RemoveAll(b.dir)
 }

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 )
 
@@ -60,47 +57,4 @@ func apt(ctx context.Context, args ...string) error {
 		return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, text)
 	}
 	return nil
-}
-
-// adjust ties the child's life to ours and, as PgBouncer refuses to run as
-// root, gives it another account then.
-func adjust(cmd *exec.Cmd) error {
-	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() == 0 {
-		uid, gid, err := account()
-		if err != nil {
-			return err
-		}
-		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}}
-	}
-	cmd.SysProcAttr = attr
-	return nil
-}
-
-// handOver gives a directory to the account the pooler will run as.
-func handOver(dir string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	uid, gid, err := account()
-	if err != nil {
-		return err
-	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		return errors.Join(err, os.Lchown(path, uid, gid))
-	})
-}
-
-// account is the one that pgserver uses, so that both read the same files.
-func account() (uid, gid int, err error) {
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, badUID := strconv.Atoi(u.Uid)
-		gid, badGID := strconv.Atoi(u.Gid)
-		return uid, gid, errors.Join(badUID, badGID)
-	}
-	return 0, 0, errors.New("it does not run as root and there is no user postgres or nobody")
 }

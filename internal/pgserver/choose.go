@@ -16,13 +16,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/rekey-go/rekey/internal/testca"
 )
 
 // spec is what every engine needs to know about the server to run.
 type spec struct {
 	dir      string // of our own, for files
 	password string // of the superuser postgres
-	keys     keys
+	keys     testca.Keys
 	hba      string
 	settings map[string]string
 	log      *log.Logger

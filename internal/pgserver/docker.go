@@ -99,7 +99,7 @@ func (c *container) create(ctx context.Context, port uint16) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, "docker", append(args, flags(hasty, ours, c.settings)...)...)
 	cmd.Env = append(os.Environ(), "POSTGRES_PASSWORD="+c.password,
-		"REKEY_CERT="+string(c.keys.cert), "REKEY_KEY="+string(c.keys.key), "REKEY_HBA="+c.hba)
+		"REKEY_CERT="+string(c.keys.Cert), "REKEY_KEY="+string(c.keys.Key), "REKEY_HBA="+c.hba)
 	return output(cmd)
 }
 

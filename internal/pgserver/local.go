@@ -9,13 +9,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
+
+	"github.com/rekey-go/rekey/internal/child"
 )
 
 // local runs the binaries of an installed PostgreSQL.
 type local struct {
 	spec
 	bin  string
-	proc *process // nil before the first start
+	proc *child.Process // nil before the first start
 }
 
 // newLocal writes the server's files, hands them to the account it will run
@@ -26,8 +29,8 @@ func newLocal(ctx context.Context, bin string, spec spec) (engine, error) {
 	passwordFile := filepath.Join(l.dir, "password")
 	files := map[string][]byte{
 		passwordFile:                   []byte(l.password + "\n"),
-		filepath.Join(l.dir, certName): l.keys.cert,
-		filepath.Join(l.dir, keyName):  l.keys.key,
+		filepath.Join(l.dir, certName): l.keys.Cert,
+		filepath.Join(l.dir, keyName):  l.keys.Key,
 		filepath.Join(l.dir, hbaName):  []byte(l.hba),
 		filepath.Join(l.dir, logName):  nil,
 	}
@@ -36,7 +39,7 @@ func newLocal(ctx context.Context, bin string, spec spec) (engine, error) {
 			return nil, fmt.Errorf("pgserver: %w", err)
 		}
 	}
-	if err := handOver(l.dir); err != nil {
+	if err := account.HandOver(l.dir); err != nil {
 		return nil, fmt.Errorf("pgserver: %w", err)
 	}
 	cmd := l.command("initdb", "-D", l.data(), "-U", "postgres", "--pwfile", passwordFile,
@@ -57,13 +60,13 @@ func (l *local) run(ctx context.Context, cmd *exec.Cmd) error {
 		return fmt.Errorf("pgserver: %w", err)
 	}
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
-		p.kill()
+		p.Kill()
 		return fmt.Errorf("pgserver: %s: %w", cmd.Path, context.Cause(ctx))
 	}
-	if p.err != nil {
-		return fmt.Errorf("pgserver: %s: %w\n%s", cmd.Path, p.err, l.tail())
+	if err := p.Err(); err != nil {
+		return fmt.Errorf("pgserver: %s: %w\n%s", cmd.Path, err, l.tail())
 	}
 	return nil
 }
@@ -80,14 +83,14 @@ func (l *local) command(name string, args ...string) *exec.Cmd {
 }
 
 // launch starts a command that writes into the server's log.
-func (l *local) launch(cmd *exec.Cmd) (*process, error) {
+func (l *local) launch(cmd *exec.Cmd) (*child.Process, error) {
 	log, err := os.OpenFile(filepath.Join(l.dir, logName), os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
-	p, err := launch(cmd)
+	p, err := account.Start(cmd, syscall.SIGINT)
 	if errors.Is(err, os.ErrPermission) && os.Geteuid() == 0 {
 		return nil, fmt.Errorf("%w; root starts PostgreSQL as another account, so make %s readable to all", err, l.bin)
 	}
@@ -111,9 +114,11 @@ func (l *local) start(_ context.Context, port uint16) error {
 	return nil
 }
 
-func (l *local) stop(ctx context.Context, how shutdown) error { return l.proc.end(ctx, how) }
+func (l *local) stop(ctx context.Context, how shutdown) error {
+	return l.proc.End(ctx, syscall.Signal(how))
+}
 
-func (l *local) exited() <-chan struct{} { return l.proc.done }
+func (l *local) exited() <-chan struct{} { return l.proc.Done() }
 
 func (l *local) remove() error { return nil } // the directory is all there is
 

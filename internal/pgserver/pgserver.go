@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rekey-go/rekey/internal/testca"
 )
 
 // The environment variables that stand in for fields of Options left empty.
@@ -144,11 +146,11 @@ func given(ctx context.Context, opts Options) (*Server, error) {
 
 // create makes certificates, chooses an engine and starts it on a free port.
 func (s *Server) create(ctx context.Context, opts Options) error {
-	keys, err := newKeys()
+	keys, err := testca.New()
 	if err != nil {
 		return fmt.Errorf("pgserver: %w", err)
 	}
-	if err := os.WriteFile(s.caFile, keys.ca, 0o644); err != nil {
+	if err := os.WriteFile(s.caFile, keys.CA, 0o644); err != nil {
 		return fmt.Errorf("pgserver: %w", err)
 	}
 	spec := spec{dir: s.dir, password: rand.Text(), keys: keys, hba: hba(opts.HBA), settings: opts.Settings, log: log.New(opts.Log, "", 0)}

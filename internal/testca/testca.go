@@ -1,10 +1,10 @@
-package mysqlserver
+// Package testca makes certificates for servers of tests.
+package testca
 
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -13,19 +13,16 @@ import (
 	"time"
 )
 
-// keys are PEM files: an authority's certificate and what it issued to the
-// server; and how a client trusts that authority alone.
-type keys struct {
-	ca, cert, key []byte
-	client        *tls.Config
-}
+// Keys are PEM files: the certificate of an authority and what it issued to a
+// server on this machine.
+type Keys struct{ CA, Cert, Key []byte }
 
-// newKeys makes an authority, lets it vouch for 127.0.0.1 and forgets its key.
-func newKeys() (keys, error) {
+// New makes an authority, lets it vouch for localhost and forgets its key.
+func New() (Keys, error) {
 	now := time.Now()
 	authority := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "mysqlserver test authority"},
+		Subject:               pkix.Name{CommonName: "rekey test authority"},
 		NotBefore:             now.Add(-time.Hour),
 		NotAfter:              now.AddDate(0, 0, 30),
 		KeyUsage:              x509.KeyUsageCertSign,
@@ -40,33 +37,29 @@ func newKeys() (keys, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     []string{"localhost"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return keys{}, err
+		return Keys{}, err
 	}
 	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return keys{}, err
+		return Keys{}, err
 	}
 	ca, err := x509.CreateCertificate(rand.Reader, authority, authority, &caKey.PublicKey, caKey)
 	if err != nil {
-		return keys{}, err
+		return Keys{}, err
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, server, authority, &serverKey.PublicKey, caKey)
 	if err != nil {
-		return keys{}, err
+		return Keys{}, err
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(serverKey)
 	if err != nil {
-		return keys{}, err
+		return Keys{}, err
 	}
-	k := keys{ca: encode("CERTIFICATE", ca), cert: encode("CERTIFICATE", cert), key: encode("PRIVATE KEY", key)}
-	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(k.ca)
-	k.client = &tls.Config{RootCAs: trusted, ServerName: "localhost", MinVersion: tls.VersionTLS12}
-	return k, nil
+	return Keys{CA: encode("CERTIFICATE", ca), Cert: encode("CERTIFICATE", cert), Key: encode("PRIVATE KEY", key)}, nil
 }
 
 func encode(kind string, der []byte) []byte {

@@ -1,7 +1,8 @@
-package mysqlserver
+package child
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,11 +13,11 @@ import (
 )
 
 // adjust puts the child into a process group of its own, ties its life to ours
-// and, as the servers refuse to run as root, gives it another account then.
-func adjust(cmd *exec.Cmd) error {
-	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+// and gives it another account than root.
+func (a Account) adjust(cmd *exec.Cmd, orphaned syscall.Signal) error {
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: orphaned}
 	if os.Geteuid() == 0 {
-		uid, gid, err := account()
+		uid, gid, err := a.ids()
 		if err != nil {
 			return err
 		}
@@ -26,12 +27,12 @@ func adjust(cmd *exec.Cmd) error {
 	return nil
 }
 
-// handOver gives a directory to the account the server will run as.
-func handOver(dir string) error {
+// HandOver gives a directory and what is in it to the account.
+func (a Account) HandOver(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	uid, gid, err := account()
+	uid, gid, err := a.ids()
 	if err != nil {
 		return err
 	}
@@ -40,9 +41,8 @@ func handOver(dir string) error {
 	})
 }
 
-// account is mysql, or nobody where there is no such user.
-func account() (uid, gid int, err error) {
-	for _, name := range []string{"mysql", "nobody"} {
+func (a Account) ids() (uid, gid int, err error) {
+	for _, name := range a {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -51,7 +51,7 @@ func account() (uid, gid int, err error) {
 		gid, badGID := strconv.Atoi(u.Gid)
 		return uid, gid, errors.Join(badUID, badGID)
 	}
-	return 0, 0, errors.New("the server does not run as root and there is no user mysql or nobody; run: useradd --system mysql")
+	return 0, 0, fmt.Errorf("the server does not run as root and there is no user of %q; run: useradd --system %s", []string(a), a[0])
 }
 
 // killGroup may come too late, which is as good.
