@@ -119,10 +119,11 @@ func TestF38CanaryNeverAppears(t *testing.T) {
 	_, err = pool.Open(t.Context(), b.DSN, b.store, opts)
 	require.ErrorIs(t, err, refresh.ErrRejected)
 	c.fail(err)
-	_, err = pool.New(t.Context(), b.config(2), b.refresher(nil), opts)
+	others := []*refresh.Refresher{hooked.Refresher(), db.Refresher(), b.refresher(nil), b.refresher(nil)}
+	_, err = pool.New(t.Context(), b.config(2), others[2], opts)
 	require.Error(t, err)
 	c.fail(err)
-	_, err = pool.OpenDB(t.Context(), pool.Postgres(b.connConfig()), b.refresher(nil), opts)
+	_, err = pool.OpenDB(t.Context(), pool.Postgres(b.connConfig()), others[3], opts)
 	require.Error(t, err)
 	c.fail(err)
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -145,7 +146,8 @@ func TestF38CanaryNeverAppears(t *testing.T) {
 		b.sing(1)
 		config := b.config(2)
 		odd(config.ConnConfig)
-		q, err := pool.New(t.Context(), config, b.refresher(nil), opts)
+		others = append(others, b.refresher(nil))
+		q, err := pool.New(t.Context(), config, others[len(others)-1], opts)
 		c.fail(err)
 		if err == nil {
 			c.fail(selectOne(t.Context(), q))
@@ -170,6 +172,11 @@ func TestF38CanaryNeverAppears(t *testing.T) {
 	require.NoError(t, err)
 	c.say(activity)
 	p.Close()
+	hooked.Close()
+	require.NoError(t, db.Close())
+	for _, r := range others {
+		r.Close() // they share the store
+	}
 	c.say(p, p.Refresher()) // closed, because fmt looks at everything without a lock
 
 	require.Contains(t, c.text(), "rekey: login rejected")
