@@ -14,7 +14,7 @@ FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
 
-.PHONY: all test test-root test-nested compiler lint vuln bench bench-smoke fuzz
+.PHONY: all test test-root test-nested test-vault compiler lint vuln bench bench-smoke fuzz
 
 all: lint test
 
@@ -34,6 +34,12 @@ compiler:
 	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "install a C compiler first: apt-get install gcc libc6-dev" >&2; exit 1; }; \
 		echo "installing gcc libc6-dev"; apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends gcc libc6-dev >/dev/null; }
+
+## test-vault: source/vault on the real Vault, whose core takes minutes to build
+## the first time
+test-vault: compiler
+	go run ./internal/vaultserver/prepare
+	go test -race -shuffle=on -tags vault $(TESTFLAGS) ./source/vault ./internal/vaultserver/...
 
 ## lint: golangci-lint and vet over all modules
 lint:
