@@ -52,7 +52,7 @@ type status struct {
 	renewals       int
 	revoking       int // revocations under way
 	revokeFailures int
-	unrevoked      []source.Credential
+	unrevoked      []*source.Credential
 }
 
 // Health returns how the refresher stands. It asks nobody.

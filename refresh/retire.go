@@ -150,7 +150,7 @@ func (r *Refresher) giveBack(c source.Credential) {
 		r.status.revoking--
 		switch {
 		case err != nil && r.ctx.Err() != nil:
-			r.status.unrevoked = append(r.status.unrevoked, c)
+			r.status.unrevoked = append(r.status.unrevoked, &c)
 			err = nil
 		case err != nil:
 			r.status.revokeFailures++
@@ -233,11 +233,11 @@ func (r *Refresher) stop() {
 		r.mu.Lock()
 		for _, g := range append(r.predecessors, r.current.Load()) {
 			g.overdue.Store(true)
-			r.status.unrevoked = append(r.status.unrevoked, g.life.Load().credential)
+			r.status.unrevoked = append(r.status.unrevoked, &g.life.Load().credential)
 		}
 		r.predecessors = nil
 		if c := r.loop.candidate; c != nil {
-			r.status.unrevoked = append(r.status.unrevoked, *c)
+			r.status.unrevoked = append(r.status.unrevoked, c)
 		}
 		r.mu.Unlock()
 		close(r.stopped)
@@ -248,8 +248,7 @@ func (r *Refresher) stop() {
 // fails is left for the next call.
 func (r *Refresher) revokeAll(ctx context.Context) error {
 	r.mu.Lock()
-	left := r.status.unrevoked
-	r.status.unrevoked = nil
+	left := slices.Clone(r.status.unrevoked)
 	r.mu.Unlock()
 	type answer struct {
 		user string
@@ -265,11 +264,12 @@ func (r *Refresher) revokeAll(ctx context.Context) error {
 		n++
 		waiting[c.Username] = true
 		go func() { // ends with ctx: Revoke returns then
-			err := r.revokeOnce(ctx, c)
+			err := r.revokeOnce(ctx, *c)
 			if err != nil {
 				err = fmt.Errorf("refresh: lease of user %q not revoked, it ends at %s: %w", c.Username, c.Expires.Format(time.RFC3339), err)
+			} else {
 				r.mu.Lock()
-				r.status.unrevoked = append(r.status.unrevoked, c)
+				r.status.unrevoked = slices.DeleteFunc(r.status.unrevoked, func(u *source.Credential) bool { return u == c })
 				r.mu.Unlock()
 			}
 			answers <- answer{c.Username, err}

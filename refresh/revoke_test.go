@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/source"
 )
 
 func TestF28_OldLeaseIsRevokedAfterTheLastHold(t *testing.T) {
@@ -269,5 +271,44 @@ func TestShutdownRevokesACandidateThatWaits(t *testing.T) {
 		require.ErrorIs(t, r.Refresh(t.Context()), errAway)
 		require.NoError(t, r.Shutdown(t.Context()))
 		assert.ElementsMatch(t, []string{"u1", "u2"}, s.Revoked())
+	})
+}
+
+// slowLease takes its time to give up.
+type slowLease struct {
+	source.Lease
+	revoked atomic.Int32
+	good    atomic.Bool
+}
+
+func (l *slowLease) Revoke(ctx context.Context) error {
+	l.revoked.Add(1)
+	if l.good.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	time.Sleep(time.Second)
+	return ctx.Err()
+}
+
+func TestF09ShutdownAgainKnowsWhatIsStillUnanswered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		lease := &slowLease{}
+		r := start(t, source.Func(func(context.Context) (source.Credential, error) {
+			c := cred("a")
+			c.Lease, c.Expires = lease, time.Now().Add(time.Hour)
+			return c, nil
+		}), nil)
+		for want := int32(1); want <= 3; want++ {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			require.ErrorIs(t, r.Shutdown(ctx), context.DeadlineExceeded)
+			cancel()
+			require.Equal(t, want, lease.revoked.Load())
+		}
+		advance(2 * time.Second)
+		lease.good.Store(true)
+		require.NoError(t, r.Shutdown(t.Context()))
+		require.NoError(t, r.Shutdown(t.Context()))
+		require.EqualValues(t, 4, lease.revoked.Load(), "and no more than that")
 	})
 }
