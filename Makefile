@@ -9,6 +9,10 @@ NESTED = internal/containertest pool/otelpool internal/judges internal/faults
 # What takes minutes to compile is compiled once: without the race detector.
 HEAVY  = pool/otelpool/internal/alerttest
 
+# A module beside these, which holds Vault with its 1,600 packages: a program
+# for tests and no tests of its own. It is only linted and built, once.
+VAULT = internal/vaultserver/core
+
 TESTFLAGS =
 FUZZTIME  = 30s
 BENCH     = .
