@@ -1,3 +1,5 @@
+//go:build vault
+
 package vault_test
 
 import (
@@ -70,20 +72,6 @@ func (b *bench) limited(rules string) *api.Client {
 func may(path string) string {
 	return vaulttest.Rule(path, "read") + vaulttest.Rule("sys/leases/revoke", "update")
 }
-
-func clientOf(t testing.TB, addr, token string) *api.Client {
-	t.Helper()
-	config := api.DefaultConfig()
-	require.NoError(t, config.Error)
-	config.Address = addr
-	client, err := api.NewClient(config)
-	require.NoError(t, err)
-	client.SetToken(token)
-	t.Cleanup(config.HttpClient.CloseIdleConnections)
-	return client
-}
-
-func nowhere(t testing.TB) *api.Client { return clientOf(t, "http://127.0.0.1:1", "hvs.none") }
 
 // refresher keeps src fresh until the test ends.
 func (b *bench) refresher(src source.Source, o *refresh.Options) *refresh.Refresher {

@@ -1,3 +1,5 @@
+//go:build vault
+
 package vaulttest_test
 
 import (
