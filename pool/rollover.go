@@ -37,6 +37,9 @@ func (k *keeper) run() {
 		}
 		for _, l := range s.sever {
 			_ = l.sever() // whoever uses it sees the error
+			k.mu.Lock()
+			k.counts.severed++
+			k.mu.Unlock()
 		}
 		if s.probe {
 			k.probe()
@@ -186,7 +189,6 @@ func (k *keeper) overstays(l *Login, s *survey) {
 	switch {
 	case !s.now.Before(at):
 		l.severed = true
-		k.counts.severed++
 		s.sever = append(s.sever, l)
 	case at.Before(s.deadline):
 		s.deadline = at

@@ -38,26 +38,24 @@ func installPackage(ctx context.Context, log *log.Logger) error {
 		if _, ok := installed(MariaDB); ok {
 			return nil
 		}
-		log.Println("installing the package mariadb-server-core (apt-get)")
-		if apt(ctx, "install", "-y", "--no-install-recommends", "mariadb-server-core", "mariadb-client-core") == nil {
+		// The core package alone lacks the plugins, ed25519 among them.
+		log.Println("installing the package mariadb-server (apt-get)")
+		install := func() error { return apt(ctx, "install", "-y", "--no-install-recommends", "mariadb-server") }
+		if install() == nil {
 			return nil
 		}
 		log.Println("the package lists are missing or old: apt-get update")
 		if err := apt(ctx, "update"); err != nil {
 			return err
 		}
-		// Where the core packages have other names, the server brings all.
-		err := apt(ctx, "install", "-y", "--no-install-recommends", "mariadb-server-core", "mariadb-client-core")
-		if err != nil {
-			err = apt(ctx, "install", "-y", "--no-install-recommends", "mariadb-server")
-		}
-		return err
+		return install()
 	})
 }
 
 func apt(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=120"}, args...)...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	// In runlevel 1 packages do not start services of their own.
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 	return output(cmd)
 }
 
