@@ -9,9 +9,10 @@ NESTED = internal/containertest pool/otelpool internal/judges internal/faults
 # What takes minutes to compile is compiled once: without the race detector.
 HEAVY  = pool/otelpool/internal/alerttest
 
-# A module beside these, which holds Vault with its 1,600 packages: a program
-# for tests and no tests of its own. It is only linted and built, once.
-VAULT = internal/vaultserver/core
+# Modules whose tests need the real Vault, and one with Vault's command line,
+# which they use where no vault is in PATH.
+VAULTED = examples/vault
+AGENT   = examples/vault/agent
 
 TESTFLAGS =
 FUZZTIME  = 30s
@@ -39,15 +40,17 @@ compiler:
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "install a C compiler first: apt-get install gcc libc6-dev" >&2; exit 1; }; \
 		echo "installing gcc libc6-dev"; apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends gcc libc6-dev >/dev/null; }
 
-## test-vault: source/vault on the real Vault, whose core takes minutes to build
-## the first time
+## test-vault: source/vault and its example on the real Vault, whose core takes
+## minutes to build the first time
 test-vault: compiler
 	go run ./internal/vaultserver/prepare
+	command -v vault >/dev/null || go -C $(AGENT) build -tags minimal -o /dev/null .
 	go test -race -shuffle=on -tags vault $(TESTFLAGS) ./source/vault ./internal/vaultserver/...
+	for m in $(VAULTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 
 ## lint: golangci-lint and vet over all modules
 lint:
-	for m in . $(NESTED) $(HEAVY); do (cd $$m && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	for m in . $(NESTED) $(HEAVY) $(VAULTED); do (cd $$m && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 ## vuln: known vulnerabilities in what is imported
 vuln:
