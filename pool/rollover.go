@@ -56,7 +56,7 @@ func (k *keeper) run() {
 		case s.stale == 0:
 			k.closeLeaving() // nobody but a generation that was returned to has any
 			pause, failing, k.pace = beat, false, pace{}
-		case !alarmed && s.over == 0 && s.stale == before && pause == slowestBeat && !rested:
+		case !alarmed && s.over == 0 && s.stale == before && (vain > beats && !failing || pause == slowestBeat) && !rested:
 			k.attention.Store(false) // what comes back is lent on until the next look
 			rested, interval = true, rest
 		default:
