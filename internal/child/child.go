@@ -14,7 +14,7 @@ import (
 )
 
 // An Account is as whom a server runs where this process is root, which servers
-// refuse to be: the first of the users that exists.
+// refuse to be: the first of the users that exists. A nil one is our own.
 type Account []string
 
 // A Process is a child with a goroutine that waits for it.

@@ -16,7 +16,7 @@ import (
 // and gives it another account than root.
 func (a Account) adjust(cmd *exec.Cmd, orphaned syscall.Signal) error {
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: orphaned}
-	if os.Geteuid() == 0 {
+	if a != nil && os.Geteuid() == 0 {
 		uid, gid, err := a.ids()
 		if err != nil {
 			return err
@@ -29,7 +29,7 @@ func (a Account) adjust(cmd *exec.Cmd, orphaned syscall.Signal) error {
 
 // HandOver gives a directory and what is in it to the account.
 func (a Account) HandOver(dir string) error {
-	if os.Geteuid() != 0 {
+	if a == nil || os.Geteuid() != 0 {
 		return nil
 	}
 	uid, gid, err := a.ids()

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -90,16 +91,23 @@ func digest(module string) (string, error) {
 func compile(ctx context.Context, module, path string) error {
 	part := path + ".part"
 	defer os.Remove(part) //nolint:errcheck // it is gone if all went well
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", part, ".")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", part, ".")
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	adjust(cmd)
-	cmd.Cancel = func() error { killGroup(cmd); return nil }
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
-	runtime.LockOSThread() // see process.run
-	defer runtime.UnlockOSThread()
-	if err := cmd.Run(); err != nil {
+	p, err := ours.Start(cmd, syscall.SIGKILL)
+	if err != nil {
+		return fmt.Errorf("go build in %s: %w", module, err)
+	}
+	select {
+	case <-p.Done():
+		err = p.Err()
+	case <-ctx.Done():
+		p.Kill()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", module, err, out.text)
 	}
 	return os.Rename(part, path)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/child"
 )
 
 // Seal makes the server answer 503 to everything until Unseal.
@@ -32,9 +34,9 @@ func (s *Server) Unseal(ctx context.Context) error {
 
 // open makes a process that was just started ready: it initialises the storage
 // the first time, and unseals.
-func (s *Server) open(ctx context.Context, p *process) error {
+func (s *Server) open(ctx context.Context, p *child.Process) error {
 	var found status
-	if err := s.wait(ctx, p.done, func(st status) bool { found = st; return true }); err != nil {
+	if err := s.wait(ctx, p.Done(), func(st status) bool { found = st; return true }); err != nil {
 		return err
 	}
 	if !found.Initialized {

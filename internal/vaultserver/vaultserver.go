@@ -17,7 +17,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/child"
 )
 
 // The environment variables that stand in for fields of Options left empty.
@@ -55,8 +58,8 @@ type Server struct {
 	dir     string // of our own, for files; empty for a server given by address
 	program program
 
-	mu      sync.Mutex // one start or stop at a time
-	process *process   // nil while it is down
+	mu      sync.Mutex     // one start or stop at a time
+	process *child.Process // nil while it is down
 }
 
 // ErrNotOurs is returned when a server given by address is asked to stop or seal.
@@ -152,7 +155,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("vaultserver: %w", err)
 	}
 	if err := s.open(ctx, s.process); err != nil {
-		s.process.kill()
+		s.process.Kill()
 		s.process = nil
 		return fmt.Errorf("vaultserver: %w; its log ends with\n%s", err, s.tail())
 	}
@@ -161,14 +164,16 @@ func (s *Server) Start(ctx context.Context) error {
 
 // Stop ends the server in good order. Leases and tokens stay in its storage and
 // run on; those that ended meanwhile are revoked after Start.
-func (s *Server) Stop(ctx context.Context) error { return s.down(ctx, (*process).end) }
+func (s *Server) Stop(ctx context.Context) error { return s.down(ctx, terminate) }
+
+func terminate(ctx context.Context, p *child.Process) error { return p.End(ctx, syscall.SIGTERM) }
 
 // Crash ends the server at once.
 func (s *Server) Crash(ctx context.Context) error {
-	return s.down(ctx, func(p *process, _ context.Context) error { p.kill(); return nil })
+	return s.down(ctx, func(_ context.Context, p *child.Process) error { p.Kill(); return nil })
 }
 
-func (s *Server) down(ctx context.Context, end func(*process, context.Context) error) error {
+func (s *Server) down(ctx context.Context, end func(context.Context, *child.Process) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dir == "" {
@@ -177,7 +182,7 @@ func (s *Server) down(ctx context.Context, end func(*process, context.Context) e
 	if s.process == nil {
 		return nil
 	}
-	err := end(s.process, ctx)
+	err := end(ctx, s.process)
 	s.process = nil
 	if err != nil {
 		return fmt.Errorf("vaultserver: %w", err)

@@ -41,7 +41,7 @@ func send(ctx context.Context, client *api.Client, token source.Secret, r reques
 	}
 	// The methods that are not deprecated take the token from the client, whose
 	// other users would see it change, or end the context before the body is read.
-	res, err := client.RawRequestWithContext(ctx, req) //nolint:staticcheck
+	res, err := client.RawRequestWithContext(ctx, req) //nolint:staticcheck // deprecated, see above
 	if res != nil {
 		defer res.Body.Close() //nolint:errcheck // what is read is read
 	}
