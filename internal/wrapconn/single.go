@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
+
+	"github.com/rekey-go/rekey/refresh"
 )
 
 // Connect is one way to log in, as a driver.Connector.
@@ -34,6 +37,30 @@ func Single(ctx context.Context, connect Connect, use func(context.Context, *sql
 	}
 	defer func() { _ = conn.Close() }()
 	return nil, use(ctx, conn)
+}
+
+// Verify is what the dialers of wrapped drivers do to prove a credential: a
+// login, and the user's check, which may be nil. Errors say which of both
+// failed. A login that failed for lack of rights, and a check that failed for
+// good, reject the credential.
+func Verify(ctx context.Context, connect Connect, check func(context.Context, *sql.Conn) error, noRight, passing func(error) bool) error {
+	login, used := Single(ctx, connect, func(ctx context.Context, conn *sql.Conn) error {
+		if check == nil {
+			return nil
+		}
+		return check(ctx, conn)
+	})
+	switch {
+	case login != nil && noRight(login):
+		return fmt.Errorf("login: %w (%w)", login, refresh.ErrRejected)
+	case login != nil:
+		return fmt.Errorf("login: %w", login)
+	case used != nil && passing(used):
+		return fmt.Errorf("check: %w", used)
+	case used != nil:
+		return fmt.Errorf("check: %w (%w)", used, refresh.ErrRejected)
+	}
+	return nil
 }
 
 // nobody is the session of a connection that is in no pool.

@@ -8,7 +8,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -174,30 +173,18 @@ func (s *sockets) keepLast(keep bool) (last *wrapconn.Socket) {
 
 // Verify implements [pool.Dialer].
 func (d *Dialer) Verify(ctx context.Context, s refresh.Snapshot, _ *pool.Options) error {
-	login, used := d.single(ctx, s, func(ctx context.Context, conn *sql.Conn) error {
-		if d.Check == nil {
-			return nil
-		}
-		return d.Check(ctx, conn)
-	})
-	switch {
-	case denied(login):
-		return fmt.Errorf("login: %w (%w)", login, refresh.ErrRejected)
-	case login != nil:
-		return fmt.Errorf("login: %w", login)
-	case used != nil && passing(used):
-		return fmt.Errorf("check: %w", used)
-	case used != nil:
-		return fmt.Errorf("check: %w (%w)", used, refresh.ErrRejected)
-	}
-	return nil
+	return wrapconn.Verify(ctx, d.connect(s), d.Check, denied, passing)
 }
 
 // single logs in outside the pool and lends the connection to use.
 func (d *Dialer) single(ctx context.Context, s refresh.Snapshot, use func(context.Context, *sql.Conn) error) (login, used error) {
-	connect := wrapconn.Connect(func(ctx context.Context) (driver.Conn, error) {
+	return wrapconn.Single(ctx, d.connect(s), use)
+}
+
+// connect is a login outside the pool.
+func (d *Dialer) connect(s refresh.Snapshot) wrapconn.Connect {
+	return func(ctx context.Context) (driver.Conn, error) {
 		conn, _, err := d.login(ctx, s.Credential, nil)
 		return conn, err
-	})
-	return wrapconn.Single(ctx, connect, use)
+	}
 }
