@@ -49,9 +49,9 @@ const longestLogin = 2 * time.Minute
 // New returns a dialer for the server of config, which is copied. Its password
 // is not used, nor its user where the source names one.
 //
-// It is an error if config is not valid, has a hook of its own, see
-// [Dialer.BeforeConnect], or would send passwords as they are over a connection
-// without TLS, as AllowCleartextPasswords does.
+// It is an error if config is not valid or has a hook of its own, see
+// [Dialer.BeforeConnect]. With AllowCleartextPasswords it is a
+// [*CleartextError] if anybody but the server could get to see the password.
 func New(config *mysql.Config) (*Dialer, error) {
 	if config == nil {
 		return nil, errors.New("mysql: New needs a configuration")
@@ -65,25 +65,10 @@ func New(config *mysql.Config) (*Dialer, error) {
 	if _, err := mysql.NewConnector(d.config); err != nil { // it works on a copy
 		return nil, fmt.Errorf("mysql: %w", err)
 	}
-	if config.AllowCleartextPasswords && !secure(config) {
-		return nil, errors.New("mysql: AllowCleartextPasswords without TLS would send the password as it is; set TLS and no AllowFallbackToPlaintext")
+	if err := checkCleartext(d.config); err != nil {
+		return nil, err
 	}
 	return d, nil
-}
-
-// secure reports whether nobody on the way can read along.
-func secure(config *mysql.Config) bool {
-	if config.Net == "unix" {
-		return true
-	}
-	if config.AllowFallbackToPlaintext {
-		return false
-	}
-	switch config.TLSConfig {
-	case "", "false", "preferred":
-		return config.TLS != nil
-	}
-	return true
 }
 
 // Driver returns go-sql-driver's driver.
@@ -123,6 +108,9 @@ func (d *Dialer) login(ctx context.Context, c source.Credential, name func(strin
 	// password is in it for as long as the login is under way.
 	kept := config
 	err := config.Apply(mysql.BeforeConnect(func(_ context.Context, copied *mysql.Config) error {
+		if err := checkCleartext(copied); err != nil { // the hook may have changed it, or a name means another TLS now
+			return err
+		}
 		kept, copied.Passwd = copied, c.Password.Reveal()
 		return nil
 	}))
