@@ -42,7 +42,7 @@ func checkCleartext(config *mysql.Config) error {
 	if !config.AllowCleartextPasswords || config.Net == "unix" {
 		return nil
 	}
-	problem := ""
+	var problem string
 	switch t, known := tlsOf(config); {
 	case config.AllowFallbackToPlaintext, config.TLS == nil && config.TLSConfig == "preferred":
 		problem = "TLS is used only if the server offers it"

@@ -43,3 +43,15 @@ func ExampleNew() {
 	defer db.Close()
 	// Output: refresh: no first credential: environment: field "MYSQL_USER" is not set; it should hold the user name
 }
+
+func ExampleNewForTokens() {
+	config, err := driver.ParseDSN("tcp(db.abc123.eu-central-1.rds.amazonaws.com:3306)/shop?tls=skip-verify")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err = mysql.NewForTokens(config); err != nil {
+		fmt.Println(err)
+	}
+	// Output: mysql: AllowCleartextPasswords is refused, as it would send the password as it is: TLS does not verify the server; set tls=true or the name of a TLS configuration that verifies the server
+}
