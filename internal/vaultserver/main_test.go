@@ -1,5 +1,3 @@
-//go:build vault
-
 package vaultserver_test
 
 import (

@@ -1,5 +1,3 @@
-//go:build vault
-
 package vault_test
 
 import (
@@ -58,6 +56,21 @@ func benchOn(t testing.TB, server *vaultserver.Server) *bench {
 
 // client returns a client that goes through the proxy.
 func (b *bench) client(token string) *api.Client { return clientOf(b.t, b.proxy.Addr(), token) }
+
+// nowhere returns a client that finds nobody.
+func nowhere(t testing.TB) *api.Client { return clientOf(t, "http://127.0.0.1:1", "hvs.none") }
+
+func clientOf(t testing.TB, addr, token string) *api.Client {
+	t.Helper()
+	config := api.DefaultConfig()
+	require.NoError(t, config.Error)
+	config.Address = addr
+	client, err := api.NewClient(config)
+	require.NoError(t, err)
+	client.SetToken(token)
+	t.Cleanup(config.HttpClient.CloseIdleConnections)
+	return client
+}
 
 // limited returns a client whose token may do what rules say and what the
 // default policy allows.

@@ -1,5 +1,3 @@
-//go:build vault
-
 package vaulttest_test
 
 import (
