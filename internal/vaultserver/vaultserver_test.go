@@ -14,10 +14,11 @@ import (
 )
 
 func TestStopAndStartKeepLeases(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.New(t, nil)
 	e := vaulttest.Database(t, s, pgtest.Database(t))
 	long := e.Role("long", vaulttest.Role{TTL: time.Hour, MaxTTL: 2 * time.Hour})
-	short := e.Role("short", vaulttest.Role{TTL: 2 * time.Second})
+	short := e.Role("short", vaulttest.Role{TTL: 4 * time.Second})
 	token := vaulttest.NewToken(t, s, vaulttest.Token{TTL: time.Hour})
 	lease := vaulttest.Do(t, s, "GET", long, nil).LeaseID
 	addr := s.Addr()
@@ -41,12 +42,13 @@ func TestStopAndStartKeepLeases(t *testing.T) {
 		require.Equal(t, 3600, res.LeaseDuration)
 		_, err = (&vaultserver.Client{Addr: addr, Token: token}).Do(t.Context(), "GET", "auth/token/lookup-self", nil)
 		require.NoError(t, err, "tokens are kept")
-		require.Eventually(t, func() bool { return len(e.Users()) == 1 }, 20*time.Second, 50*time.Millisecond,
+		require.Eventually(t, func() bool { return len(e.Users()) == 1 }, patience, 50*time.Millisecond,
 			"what ended meanwhile is revoked")
 	}
 }
 
 func TestSealedAnswers503(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.New(t, nil)
 	kv := vaulttest.KV(t, s, 1)
 	vaulttest.Do(t, s, "PUT", kv+"/a", map[string]any{"x": "y"})
@@ -86,17 +88,20 @@ func TestGivenServer(t *testing.T) {
 }
 
 func TestNoProgram(t *testing.T) {
+	t.Parallel()
 	_, err := vaultserver.Start(t.Context(), &vaultserver.Options{Own: true, Binary: "/no/such/vault"})
 	require.ErrorContains(t, err, vaultserver.EnvBinary)
 }
 
 func TestProgramThatFails(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	_, err := vaultserver.Start(t.Context(), &vaultserver.Options{Own: true, Binary: "false", Log: &log})
 	require.ErrorContains(t, err, "ended while starting")
 }
 
 func TestPrepareIsQuickAfterwards(t *testing.T) {
+	t.Parallel()
 	vaulttest.Server(t)
 	var log bytes.Buffer
 	require.NoError(t, vaultserver.Prepare(t.Context(), &log))

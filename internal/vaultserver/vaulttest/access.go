@@ -66,7 +66,7 @@ func Rule(path string, capabilities ...string) string {
 // too, which lets it look itself up, renew itself and renew leases (not revoke
 // them), unless NoDefault is set. Durations are whole seconds.
 type Token struct {
-	Policy    string        // rules; empty: none
+	Policy    string        // rules; empty: none of its own
 	NoDefault bool          // without the default policy
 	TTL       time.Duration // zero: Vault's 768 h
 	MaxTTL    time.Duration // zero: Vault's
@@ -123,11 +123,18 @@ func NewAppRole(t testing.TB, s *vaultserver.Server, o Token) *AppRole {
 	return a
 }
 
-// policies writes a token's rules as a policy of its own.
+// nothing is a policy that does not exist, and so allows nothing.
+const nothing = "nothing"
+
+// policies writes a token's rules as a policy of its own. The list is never
+// empty: Vault would give the token those of the one that makes it, root's.
 func policies(t testing.TB, s *vaultserver.Server, o Token) []string {
 	t.Helper()
-	if o.Policy == "" {
-		return []string{}
+	switch {
+	case o.Policy == "" && o.NoDefault:
+		return []string{nothing}
+	case o.Policy == "":
+		return []string{"default"}
 	}
 	name := "test_" + unique()
 	Do(t, s, "PUT", "sys/policies/acl/"+name, map[string]any{"policy": o.Policy})

@@ -16,6 +16,7 @@ import (
 // What the library builds upon, shown on the server that its tests use.
 
 func TestDynamicCredentials(t *testing.T) {
+	t.Parallel()
 	s, db := vaulttest.Server(t), pgtest.Database(t)
 	e := vaulttest.Database(t, s, db)
 	path := e.Role("app", vaulttest.Role{TTL: 30 * time.Second, MaxTTL: time.Minute})
@@ -52,6 +53,7 @@ func TestDynamicCredentials(t *testing.T) {
 }
 
 func TestRenewalIsCutAtMaxTTL(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	e := vaulttest.Database(t, s, pgtest.Database(t))
 	path := e.Role("app", vaulttest.Role{TTL: time.Minute, MaxTTL: 2 * time.Minute})
@@ -69,101 +71,18 @@ func TestRenewalIsCutAtMaxTTL(t *testing.T) {
 }
 
 func TestLeaseEnds(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	e := vaulttest.Database(t, s, pgtest.Database(t))
 	lease := read(t, s, e.Role("app", vaulttest.Role{TTL: 2 * time.Second, MaxTTL: 2 * time.Second})).LeaseID
-	require.Eventually(t, func() bool { return len(e.Users()) == 0 }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return len(e.Users()) == 0 }, patience, 50*time.Millisecond)
 	refused := refusal(t, s.Root(), "PUT", "sys/leases/renew", map[string]any{"lease_id": lease})
 	require.Equal(t, http.StatusBadRequest, refused.Status)
 	require.Contains(t, refused.Messages, "lease not found")
 }
 
-func TestTokenTakesItsLeasesWithIt(t *testing.T) {
-	s := vaulttest.Server(t)
-	e := vaulttest.Database(t, s, pgtest.Database(t))
-	path := e.Role("app", vaulttest.Role{TTL: time.Hour})
-	rules := vaulttest.Rule(path, "read") + vaulttest.Rule("auth/token/create", "update")
-	gone := func() bool { return len(e.Users()) == 0 }
-	use := func(token string) {
-		res, err := as(s, token).Do(t.Context(), "GET", path, nil)
-		require.NoError(t, err)
-		require.Equal(t, 3600, res.LeaseDuration, "whatever the token's own life")
-		require.Len(t, e.Users(), 1)
-	}
-
-	token := vaulttest.NewToken(t, s, vaulttest.Token{Policy: rules})
-	use(token)
-	vaulttest.Do(t, s, "PUT", "auth/token/revoke", map[string]any{"token": token})
-	require.Eventually(t, gone, 20*time.Second, 50*time.Millisecond)
-
-	parent := vaulttest.NewToken(t, s, vaulttest.Token{Policy: rules})
-	child := vaulttest.NewToken(t, s, vaulttest.Token{Parent: parent})
-	use(child)
-	vaulttest.Do(t, s, "PUT", "auth/token/revoke", map[string]any{"token": parent})
-	require.Eventually(t, gone, 20*time.Second, 50*time.Millisecond)
-	require.Equal(t, http.StatusForbidden, refusal(t, as(s, child), "GET", path, nil).Status)
-
-	use(vaulttest.NewToken(t, s, vaulttest.Token{Policy: rules, TTL: 2 * time.Second}))
-	require.Eventually(t, gone, 20*time.Second, 50*time.Millisecond)
-}
-
-func TestBatchToken(t *testing.T) {
-	s := vaulttest.Server(t)
-	e := vaulttest.Database(t, s, pgtest.Database(t))
-	path := e.Role("app", vaulttest.Role{TTL: time.Hour})
-	token := vaulttest.NewToken(t, s, vaulttest.Token{Policy: vaulttest.Rule(path, "read"), Batch: true, TTL: 30 * time.Second})
-	res, err := as(s, token).Do(t.Context(), "GET", path, nil)
-	require.NoError(t, err)
-	require.LessOrEqual(t, res.LeaseDuration, 30, "its leases are cut at its own end")
-}
-
-func TestTokenLife(t *testing.T) {
-	s := vaulttest.Server(t)
-	lookup := func(token string) map[string]any {
-		res, err := as(s, token).Do(t.Context(), "GET", "auth/token/lookup-self", nil)
-		require.NoError(t, err)
-		return res.Data
-	}
-	renew := func(token string) *vaultserver.Response {
-		res, err := as(s, token).Do(t.Context(), "PUT", "auth/token/renew-self", nil)
-		require.NoError(t, err)
-		return res
-	}
-	bounded := vaulttest.NewToken(t, s, vaulttest.Token{TTL: 20 * time.Second, MaxTTL: 21 * time.Second})
-	require.EqualValues(t, 21, lookup(bounded)["explicit_max_ttl"])
-	require.Eventually(t, func() bool { return renew(bounded).Auth.LeaseDuration < 20 }, 10*time.Second, 200*time.Millisecond)
-
-	periodic := vaulttest.NewToken(t, s, vaulttest.Token{Period: 20 * time.Second})
-	require.EqualValues(t, 20, lookup(periodic)["period"])
-	require.Equal(t, 20, renew(periodic).Auth.LeaseDuration)
-
-	bare := vaulttest.NewToken(t, s, vaulttest.Token{NoDefault: true, Policy: vaulttest.Rule("nothing", "read")})
-	require.Equal(t, http.StatusForbidden, refusal(t, as(s, bare), "GET", "auth/token/lookup-self", nil).Status)
-
-	ended := vaulttest.NewToken(t, s, vaulttest.Token{TTL: time.Second})
-	require.Eventually(t, func() bool {
-		_, err := as(s, ended).Do(t.Context(), "GET", "auth/token/lookup-self", nil)
-		return err != nil
-	}, 10*time.Second, 50*time.Millisecond)
-	require.Equal(t, http.StatusForbidden, refusal(t, as(s, ended), "GET", "auth/token/lookup-self", nil).Status)
-}
-
-func TestAppRole(t *testing.T) {
-	s := vaulttest.Server(t)
-	kv := vaulttest.KV(t, s, 1)
-	vaulttest.Do(t, s, "PUT", kv+"/a", map[string]any{"x": "y"})
-	role := vaulttest.NewAppRole(t, s, vaulttest.Token{Policy: vaulttest.Rule(kv+"/a", "read"), TTL: time.Minute, MaxTTL: time.Hour})
-	res, err := as(s, "").Do(t.Context(), "PUT", "auth/"+role.Mount+"/login",
-		map[string]any{"role_id": role.RoleID, "secret_id": role.SecretID})
-	require.NoError(t, err)
-	require.Equal(t, 60, res.Auth.LeaseDuration)
-	require.True(t, res.Auth.Renewable)
-	_, err = as(s, res.Auth.ClientToken).Do(t.Context(), "GET", kv+"/a", nil)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusForbidden, refusal(t, as(s, res.Auth.ClientToken), "GET", kv+"/b", nil).Status)
-}
-
 func TestStaticRole(t *testing.T) {
+	t.Parallel()
 	s, db := vaulttest.Server(t), pgtest.Database(t)
 	e := vaulttest.Database(t, s, db)
 	path := e.StaticRole("app", vaulttest.Static{Period: 24 * time.Hour})
@@ -192,15 +111,17 @@ func TestStaticRole(t *testing.T) {
 }
 
 func TestStaticRoleRotatesByItself(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	e := vaulttest.Database(t, s, pgtest.Database(t))
 	path := e.StaticRole("app", vaulttest.Static{Period: 5 * time.Second})
 	first := read(t, s, path).Data["last_vault_rotation"]
 	require.Eventually(t, func() bool { return read(t, s, path).Data["last_vault_rotation"] != first },
-		30*time.Second, 100*time.Millisecond)
+		patience, 100*time.Millisecond)
 }
 
 func TestRootRotates(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	e := vaulttest.Database(t, s, pgtest.Database(t))
 	path := e.Role("app", vaulttest.Role{TTL: time.Hour})
@@ -209,6 +130,7 @@ func TestRootRotates(t *testing.T) {
 }
 
 func TestKeyValues(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	one, two := vaulttest.KV(t, s, 1), vaulttest.KV(t, s, 2)
 	vaulttest.Do(t, s, "PUT", one+"/a", map[string]any{"n": 1.5, "ttl": "30s"})
@@ -240,6 +162,7 @@ func TestKeyValues(t *testing.T) {
 }
 
 func TestOwnedObjectsStopRevocation(t *testing.T) {
+	t.Parallel()
 	s, db := vaulttest.Server(t), pgtest.Database(t)
 	admin := db.Admin()
 	defer admin.Close(t.Context())

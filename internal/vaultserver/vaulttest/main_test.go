@@ -2,6 +2,7 @@ package vaulttest_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -9,3 +10,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(vaulttest.Suite{Runner: m}) }
+
+// patience bounds the waits of these tests.
+const patience = time.Minute

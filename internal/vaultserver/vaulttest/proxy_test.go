@@ -15,6 +15,7 @@ import (
 )
 
 func TestProxyHandsOn(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	kv := vaulttest.KV(t, s, 1)
 	p := vaulttest.NewProxy(t, s)
@@ -36,6 +37,7 @@ func TestProxyHandsOn(t *testing.T) {
 }
 
 func TestProxyAnswersItself(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	p := vaulttest.NewProxy(t, s)
 	c := &vaultserver.Client{Addr: p.Addr(), Token: s.RootToken()}
@@ -57,6 +59,7 @@ func TestProxyAnswersItself(t *testing.T) {
 }
 
 func TestProxyCutsAndLoses(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	e := vaulttest.Database(t, s, pgtest.Database(t))
 	path := e.Role("app", vaulttest.Role{TTL: time.Hour})
@@ -76,6 +79,7 @@ func TestProxyCutsAndLoses(t *testing.T) {
 }
 
 func TestProxyDelays(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.Server(t)
 	p := vaulttest.NewProxy(t, s)
 	c := &vaultserver.Client{Addr: p.Addr(), Token: s.RootToken()}
@@ -97,12 +101,13 @@ func TestProxyDelays(t *testing.T) {
 		_, err := c.Do(t.Context(), "GET", "sys/seal-status", nil)
 		done <- err
 	}()
-	require.Eventually(t, func() bool { return len(p.Requests("sys/seal-status")) == 1 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(p.Requests("sys/seal-status")) == 1 }, patience, 5*time.Millisecond)
 	p.Clear()
 	require.NoError(t, <-done, "the delay is over")
 }
 
 func TestProxyOfAServerThatIsDown(t *testing.T) {
+	t.Parallel()
 	s := vaulttest.New(t, nil)
 	p := vaulttest.NewProxy(t, s)
 	c := &vaultserver.Client{Addr: p.Addr(), Token: s.RootToken()}
