@@ -165,8 +165,13 @@ func ExampleLogin() {
 func ExampleTokenFile() {
 	ctx := context.Background()
 	client := exampleClient()
-	sink := filepath.Join(os.TempDir(), "rekey-example-sink")
-	defer os.Remove(sink)
+	dir, err := os.MkdirTemp("", "rekey-example-*")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	sink := filepath.Join(dir, "sink")
 	if err := os.WriteFile(sink, []byte(client.Token()), 0o600); err != nil {
 		fmt.Println(err)
 		return

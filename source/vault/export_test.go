@@ -99,4 +99,11 @@ func ParseRenewal(body []byte, asked time.Duration, began time.Time) (t Token, m
 
 var RecheckAt = recheckAt
 
+// Settled reports whether a token that is refused something would be asked about.
+func Settled(s *Session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.answered) >= settledFor
+}
+
 func TokenOf(s *Session) string { return s.now().secret.Reveal() }

@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -24,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "8") // they wait for leases to end more than they work
+	_ = flag.Set("test.parallel", "12") // they wait for leases to end more than they work
 	goleak.VerifyTestMain(vaulttest.Suite{Runner: suite{m}})
 }
 
@@ -34,7 +35,7 @@ type suite struct{ *testing.M }
 func (s suite) Run() int { return max(s.M.Run(), closeExampleServers()) }
 
 // patience bounds the waits of these tests.
-const patience = 40 * time.Second
+const patience = time.Minute
 
 // A bench is a Vault with a database engine over a database of the test's own.
 type bench struct {
@@ -103,10 +104,14 @@ func quiet(t testing.TB, o *refresh.Options) *refresh.Options {
 }
 
 // pool opens a pool of maxConns connections over src.
-func (b *bench) pool(maxConns int, src source.Source, o *refresh.Options) *pool.ManagedPool {
+func (b *bench) pool(maxConns int, src source.Source, o *pool.Options) *pool.ManagedPool {
 	b.t.Helper()
-	p, err := pool.Open(b.t.Context(), fmt.Sprintf("%s&pool_max_conns=%d", b.DB.DSN, maxConns), src,
-		&pool.Options{Refresh: quiet(b.t, o), Logger: logger(b.t), Probe: time.Second})
+	if o == nil {
+		o = &pool.Options{}
+	}
+	o.Refresh, o.Logger = quiet(b.t, o.Refresh), logger(b.t)
+	o.Probe = cmp.Or(o.Probe, time.Second)
+	p, err := pool.Open(b.t.Context(), fmt.Sprintf("%s&pool_max_conns=%d", b.DB.DSN, maxConns), src, o)
 	require.NoError(b.t, err)
 	b.t.Cleanup(p.Close)
 	return p

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,22 +33,73 @@ func typed(t testing.TB, err error, want vault.Kind) *vault.Error {
 	return e
 }
 
+// A ledger is a source that writes down what the renewals of its leases bring.
+type ledger struct {
+	source.Source
+	mu     sync.Mutex
+	grants map[string][]string // by user: which bounds, in turn
+}
+
+func (l *ledger) Credential(ctx context.Context) (source.Credential, error) {
+	c, err := l.Source.Credential(ctx)
+	if err == nil {
+		c.Lease = entry{c.Lease, l, c.Username}
+	}
+	return c, err
+}
+
+// cut is a user whose lease was cut at its maximum, if any.
+func (l *ledger) cut() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for user, grants := range l.grants {
+		if slices.Contains(grants, "max_ttl") {
+			return user
+		}
+	}
+	return ""
+}
+
+// An entry is a lease in a ledger.
+type entry struct {
+	source.Lease
+	ledger *ledger
+	user   string
+}
+
+func (e entry) Renew(ctx context.Context) (source.Credential, error) {
+	c, err := e.Lease.Renew(ctx)
+	if err == nil {
+		c.Lease = e
+		e.ledger.mu.Lock()
+		defer e.ledger.mu.Unlock()
+		e.ledger.grants[e.user] = append(e.ledger.grants[e.user], c.Reason)
+	}
+	return c, err
+}
+
 func TestF04RenewalsThatShrinkTowardsTheMaximum(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	path := b.Role("app", vaulttest.Role{TTL: 6 * time.Second, MaxTTL: 9 * time.Second})
-	r := b.refresher(vault.Dynamic(b.limited(may(path)), path, nil), &refresh.Options{PreferRenew: true})
-	eventually(t, func() bool { return r.Health().Renewals > 0 }, "renewed")
-	eventually(t, func() bool { return r.Current().Reason == "max_ttl" }, "cut")
-	cut := r.Current().Generation
-	eventually(t, func() bool { return r.Current().Generation > cut }, "replaced after the first cut")
-	require.LessOrEqual(t, len(b.proxy.Requests("sys/leases/renew")), 4*int(cut))
+	path := b.Role("app", vaulttest.Role{TTL: 9 * time.Second, MaxTTL: 10 * time.Second})
+	l := &ledger{Source: vault.Dynamic(b.limited(may(path)), path, nil), grants: make(map[string][]string)}
+	r := b.refresher(l, &refresh.Options{PreferRenew: true})
+	var cut string
+	eventually(t, func() bool { cut = l.cut(); return cut != "" }, "renewed")
+	eventually(t, func() bool { return r.Current().Username != cut }, "replaced")
+	r.Close()
+	require.Positive(t, r.Health().Renewals)
+	for user, grants := range l.grants {
+		if at := slices.Index(grants, "max_ttl"); at >= 0 {
+			require.Len(t, grants[at:], 1, "%s is not renewed after the first cut: %v", user, grants)
+		}
+	}
 }
 
 func TestF05ARenewalThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	path := b.Role("app", vaulttest.Role{TTL: 6 * time.Second, MaxTTL: time.Minute})
+	path := b.Role("app", vaulttest.Role{TTL: 9 * time.Second, MaxTTL: time.Minute})
 	src := vault.Dynamic(b.limited(may(path)), path, nil)
 	c := get(t, src)
 	for _, f := range []vaulttest.Fault{
@@ -88,7 +141,7 @@ func TestF06TimeCountsFromTheStartOfTheRequest(t *testing.T) {
 func TestF08RenewalIsNotAllowed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	path := b.Role("app", vaulttest.Role{TTL: 6 * time.Second, MaxTTL: time.Minute})
+	path := b.Role("app", vaulttest.Role{TTL: 9 * time.Second, MaxTTL: time.Minute})
 	token := vaulttest.NewToken(t, b.Server, vaulttest.Token{Policy: may(path), NoDefault: true})
 	r := b.refresher(vault.Dynamic(b.client(token), path, nil), &refresh.Options{PreferRenew: true})
 	eventually(t, func() bool { return r.Current().Generation >= 2 }, "a fresh one instead")
@@ -119,7 +172,7 @@ func TestF09RevocationIsRefusedOrHangs(t *testing.T) {
 	defer cancel()
 	begun := time.Now()
 	require.ErrorIs(t, r.Shutdown(ctx), context.DeadlineExceeded)
-	require.Less(t, time.Since(begun), 5*time.Second)
+	require.Less(t, time.Since(begun), 20*time.Second, "less than the time-out of a revocation")
 	b.proxy.Clear()
 	require.NoError(t, r.Shutdown(t.Context()), "called again, it revokes")
 	require.Len(t, b.Leases("app"), 1, "that of the first")
@@ -141,14 +194,14 @@ func TestRevocationOfWhatIsGoneIsNoError(t *testing.T) {
 func TestF03AReplacedLeaseIsNeverRenewed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	path := b.Role("app", vaulttest.Role{TTL: 6 * time.Second, MaxTTL: time.Minute})
+	path := b.Role("app", vaulttest.Role{TTL: 9 * time.Second, MaxTTL: time.Minute})
 	r := b.refresher(vault.Dynamic(b.limited(may(path)), path, nil), &refresh.Options{PreferRenew: true})
 	for i := range 2 {
 		require.NoError(t, r.Refresh(t.Context()))
 		eventually(t, func() bool { return r.Health().Renewals > i }, "the new one is renewed")
 	}
 	for _, request := range b.proxy.Requests("sys/leases/renew") {
-		require.Equal(t, http.StatusOK, request.Status)
+		require.Contains(t, []int{http.StatusOK, 0}, request.Status, "not refused; one may be under way")
 	}
 	require.Len(t, b.Leases("app"), 1)
 }

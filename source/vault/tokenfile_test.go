@@ -41,7 +41,7 @@ func TestTokenFile(t *testing.T) {
 		require.NotContains(t, err.Error(), canary)
 	}
 	put("hvs." + canary)
-	err := try(2 * time.Second)
+	err := try(5 * time.Second)
 	kind(t, err, vault.Ended)
 	require.NotContains(t, err.Error(), canary)
 
