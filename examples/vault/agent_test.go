@@ -28,6 +28,7 @@ import (
 // while users and tokens end.
 
 func TestAgentWritesAFile(t *testing.T) {
+	t.Parallel()
 	lab, dir := beside(t, "agent", setup.Agent)
 	path := filepath.Join(dir, "database.json")
 	eventually(t, func() bool { _, err := os.Stat(path); return err == nil })
@@ -63,7 +64,7 @@ func serve(t *testing.T, lab *setup.Lab, src source.Source) {
 	s := &service{db: db}
 	require.NoError(t, s.migrate(t.Context()))
 	clients := load.Start(t.Context(), 4, func(ctx context.Context) error {
-		time.Sleep(time.Millisecond) // others run beside
+		time.Sleep(10 * time.Millisecond) // think time: nothing waits for it, and others run beside
 		return s.statement(ctx)
 	})
 	eventually(t, func() bool { return db.Refresher().Current().Generation > 2 })
@@ -78,7 +79,8 @@ func serve(t *testing.T, lab *setup.Lab, src source.Source) {
 func beside(t *testing.T, program, config string) (lab *setup.Lab, dir string) {
 	t.Helper()
 	brief := lives
-	brief.MaxTTL = 12 * time.Second // the agent replaces a user only then
+	brief.TTL = 15 * time.Second
+	brief.MaxTTL = 20 * time.Second // the agent replaces a user only then
 	lab, err := setup.Start(t.Context(), brief)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, lab.Close()) })
@@ -128,5 +130,5 @@ var built struct {
 
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, time.Minute, 20*time.Millisecond)
+	require.Eventually(t, condition, 2*time.Minute, 20*time.Millisecond)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -10,7 +11,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "4") // they wait for leases to end more than they work
+	goleak.VerifyTestMain(suite{m})
+}
 
 // A suite removes what its tests have built.
 type suite struct{ *testing.M }
@@ -30,7 +35,8 @@ func (s suite) Run() int {
 func storm(t *testing.T, change func(*flags)) summary {
 	t.Helper()
 	t.Parallel()
-	f := flags{length: 25 * time.Second, workers: 4, conns: 4, lives: lives}
+	f := flags{length: 35 * time.Second, workers: 2, conns: 4, lives: lives}
+	f.lives.TTL = 15 * time.Second // a machine that is busy may stall for some
 	change(&f)
 	s, err := run(t.Context(), f)
 	require.NoError(t, err)
@@ -46,14 +52,14 @@ func TestNoStatementFailsWhileUsersComeAndGo(t *testing.T) {
 		f.lives.TokenMaxTTL = 30 * time.Second // it nears its maximum after 20 s at the latest
 	})
 	require.Zero(t, s.Renewed)
-	require.GreaterOrEqual(t, s.Issued, 4, "one in 3⅓ to 6⅔ s")
+	require.GreaterOrEqual(t, s.Issued, 3, "one in 5 to 10 s")
 	require.GreaterOrEqual(t, s.VaultLogins, 2)
 }
 
 func TestNoStatementFailsWhileLeasesAreRenewed(t *testing.T) {
 	s := storm(t, func(f *flags) {
 		f.preferRenew = true
-		f.lives.MaxTTL = 20 * time.Second // a lease nears its maximum after 18 s at the latest
+		f.lives.MaxTTL = 30 * time.Second // a lease is cut after 16 to 26 s
 	})
 	require.GreaterOrEqual(t, s.Renewed, 2)
 	require.GreaterOrEqual(t, s.Issued, 2)

@@ -15,6 +15,7 @@ import (
 
 // The script that the README shows comes to the same as what the example does.
 func TestScript(t *testing.T) {
+	t.Parallel()
 	ours, err := setup.Start(t.Context(), setup.Options{TTL: time.Hour, MaxTTL: 24 * time.Hour, TokenTTL: time.Hour, TokenMaxTTL: 24 * time.Hour})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, ours.Close()) }()

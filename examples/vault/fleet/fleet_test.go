@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The fleet of the command in small.
 func TestFleetSettles(t *testing.T) {
-	f := flags{refreshers: 50, ttl: 6 * time.Second, length: 24 * time.Second}
+	f := flags{refreshers: 50, ttl: 10 * time.Second, length: 36 * time.Second}
 	r, err := run(t.Context(), f)
 	require.NoError(t, err)
 	t.Logf("%+v", r)

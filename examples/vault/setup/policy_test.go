@@ -72,7 +72,9 @@ func trouble(t *testing.T, lab *setup.Lab, name, policy string) (all []string) {
 	// A path that is not allowed, asked for again and again: the token is
 	// doubted once a second, and is good.
 	other := vault.Dynamic(client, "database/creds/other", &vault.Options{Session: session})
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end) && session.Health().Logins == 1; {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end) && session.Health().Logins == 1; <-tick.C {
 		_, err := other.Credential(ctx)
 		require.True(t, lacks(t, err, "database/creds/other"))
 	}
@@ -80,8 +82,8 @@ func trouble(t *testing.T, lab *setup.Lab, name, policy string) (all []string) {
 		all = append(all, needs["auth/token/lookup-self"])
 	}
 
-	brief, _ := login(t, lab, name+"-brief", policy, 6*time.Second) // renewed after 2 s
-	require.Eventually(t, func() bool { h := brief.Health(); return h.Renewals > 0 || h.Logins > 1 }, 10*time.Second, 10*time.Millisecond)
+	brief, _ := login(t, lab, name+"-brief", policy, 9*time.Second) // renewed after 3 s
+	require.Eventually(t, func() bool { h := brief.Health(); return h.Renewals > 0 || h.Logins > 1 }, time.Minute, 10*time.Millisecond)
 	if brief.Health().Renewals == 0 {
 		all = append(all, needs["auth/token/renew-self"])
 	}
