@@ -102,6 +102,10 @@ func fromAuth(r request, s *api.Secret, began time.Time) (*token, error) {
 	return t, nil
 }
 
+// lookupError is how much too long a lookup may say that a token lives: Vault
+// rounds its own clock to whole seconds for it.
+const lookupError = time.Second / 2
+
 // fromLookup makes a token of what a lookup answers.
 func fromLookup(r request, secret source.Secret, s *api.Secret, began time.Time) (*token, error) {
 	if s == nil || s.Data == nil {
@@ -125,7 +129,7 @@ func fromLookup(r request, secret source.Secret, s *api.Secret, began time.Time)
 	expires, _ := s.Data["expire_time"].(string)
 	switch {
 	case ttl > 0:
-		t.end = began.Add(ttl)
+		t.end = began.Add(ttl - lookupError)
 	case expires != "": // less than a second is left
 		t.end = began
 	}
