@@ -77,7 +77,7 @@ func (r *Refresher) tryCandidates(current source.Credential) error {
 			failure = err
 			continue
 		}
-		r.loop.candidate = nil // an earlier one that could not be judged
+		r.candidate.Store(nil) // an earlier one that could not be judged
 		return nil
 	}
 	return failure
@@ -117,7 +117,7 @@ func (r *Refresher) admit(c source.Credential) error {
 			r.discard(c, "rejected")
 			return fmt.Errorf("the source's new credential of user %q, version %q, does not work, the old one stays: %w", c.Username, c.Version, err)
 		default:
-			r.loop.candidate = &c
+			r.candidate.Store(&c)
 			return fmt.Errorf("the source's new credential of user %q, version %q, could not be verified yet: %w", c.Username, c.Version, err)
 		}
 	}
@@ -132,7 +132,8 @@ func (r *Refresher) verify(ctx context.Context, consumer Consumer, s Snapshot) e
 	return err
 }
 
-// longestRefusal bounds the pause after new leases that the database rejected.
+// longestRefusal bounds the pause after new leases that the database rejected,
+// and after revocations that the store refused.
 const longestRefusal = 2 * time.Minute
 
 // reject remembers that a candidate was refused, and why.

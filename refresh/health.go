@@ -1,10 +1,9 @@
 package refresh
 
 import (
+	"errors"
 	"fmt"
 	"time"
-
-	"github.com/rekey-go/rekey/source"
 )
 
 // State is how a credential stands.
@@ -21,24 +20,25 @@ const (
 
 // Health is how a refresher stands at one moment. It holds no secret.
 type Health struct {
-	Name       string    `json:"name"`                  // Options.Name
-	State      State     `json:"state"`                 //
-	Why        string    `json:"why,omitempty"`         // one sentence where State is not fresh
-	Generation uint64    `json:"generation"`            // rises with each changed credential
-	Username   string    `json:"username,omitempty"`    // of the current credential
-	Version    string    `json:"version"`               // of the current credential
-	Issued     time.Time `json:"issued,omitzero"`       // start of the request that brought it
-	Expires    time.Time `json:"expires,omitzero"`      // zero: no known end
-	Reason     string    `json:"reason,omitempty"`      // which bound sets Expires
-	Renewals   int       `json:"renewals"`              // of leases, since start
-	Rejections int       `json:"rejections"`            // logins that the database rejected in a row
-	Failures   int       `json:"failures"`              // attempts to refresh that failed in a row
-	LastOK     time.Time `json:"last_success,omitzero"` // when the source last answered well
-	LastError  string    `json:"last_error,omitempty"`  // kept after a recovery, with its time
-	LastFailed time.Time `json:"last_failure,omitzero"` //
-	Next       time.Time `json:"next_attempt,omitzero"` // zero: none planned
-	LiveLeases int       `json:"live_leases"`           // not known to have ended
-	Unrevoked  int       `json:"unrevoked_leases"`      // revocations that the store refused, since start
+	Name       string    `json:"name"`                   // Options.Name
+	State      State     `json:"state"`                  //
+	Why        string    `json:"why,omitempty"`          // one sentence where State is not fresh
+	Generation uint64    `json:"generation"`             // rises with each changed credential
+	Username   string    `json:"username,omitempty"`     // of the current credential
+	Version    string    `json:"version"`                // of the current credential
+	Issued     time.Time `json:"issued,omitzero"`        // start of the request that brought it
+	Expires    time.Time `json:"expires,omitzero"`       // zero: no known end
+	Reason     string    `json:"reason,omitempty"`       // which bound sets Expires
+	Renewals   int       `json:"renewals"`               // of leases, since start
+	Rejections int       `json:"rejections"`             // logins that the database rejected in a row
+	Failures   int       `json:"failures"`               // attempts to refresh that failed in a row
+	LastOK     time.Time `json:"last_success,omitzero"`  // when the source last answered well
+	LastError  string    `json:"last_error,omitempty"`   // kept after a recovery, with its time
+	LastFailed time.Time `json:"last_failure,omitzero"`  //
+	Next       time.Time `json:"next_attempt,omitzero"`  // zero: none planned
+	LiveLeases int       `json:"live_leases"`            // not known to have ended
+	Unrevoked  int       `json:"unrevoked_leases"`       // leases that the store refused to revoke, since start
+	Refusal    string    `json:"revoke_error,omitempty"` // why the store does not revoke leases, and what to do; empty while it does
 }
 
 // status is what the refresher remembers of its attempts; guarded by its mu.
@@ -50,9 +50,8 @@ type status struct {
 	nextAttempt    time.Time
 	notBefore      time.Time // requests wait until then
 	renewals       int
-	revoking       int // revocations under way
 	revokeFailures int
-	unrevoked      []*source.Credential
+	refusal        error // why the store does not revoke leases, while it does not
 }
 
 // Health returns how the refresher stands. It asks nobody.
@@ -67,15 +66,16 @@ func (r *Refresher) Health() Health {
 		Issued: c.Issued, Expires: c.Expires, Reason: c.Reason,
 		Renewals: r.status.renewals, Rejections: g.trial.rejections,
 		Failures: r.status.failures, LastOK: r.status.lastSuccess, LastFailed: r.status.lastFailure,
-		Next: r.status.nextAttempt, LiveLeases: r.status.revoking, Unrevoked: r.status.revokeFailures,
+		Next: r.status.nextAttempt, LiveLeases: len(r.live(time.Now())), Unrevoked: r.status.revokeFailures,
 	}
 	if r.status.lastErr != nil {
 		h.LastError = r.status.lastErr.Error()
 	}
-	for _, g := range append(r.predecessors[:len(r.predecessors):len(r.predecessors)], g) {
-		if g.lease() != nil {
-			h.LiveLeases++
-		}
+	if r.status.refusal != nil {
+		h.Refusal = r.status.refusal.Error()
+	}
+	if c := r.candidate.Load(); c != nil && alive(time.Now(), *c) {
+		h.LiveLeases++
 	}
 	switch {
 	case r.closed:
@@ -96,9 +96,13 @@ func (r *Refresher) settle(f *flight, err error, at time.Time, pause bool) {
 	now := time.Now()
 	r.mu.Lock()
 	failures := r.status.failures
-	if err == nil {
+	g := r.current.Load()
+	// To wait for a lease to end is no failure as long as the current one serves.
+	waits := errors.Is(err, ErrTooManyLeases) && !g.trial.suspect() && !g.ended(now)
+	switch {
+	case err == nil:
 		r.status.failures, r.status.lastSuccess = 0, now
-	} else {
+	case !waits:
 		r.status.failures++
 		r.status.lastErr, r.status.lastFailure = err, now
 	}
@@ -108,7 +112,7 @@ func (r *Refresher) settle(f *flight, err error, at time.Time, pause bool) {
 	}
 	if r.next == nil {
 		// Nobody has rejected the current credential since the attempt began.
-		r.current.Load().asked.Store(false)
+		g.asked.Store(false)
 	}
 	if f != nil {
 		f.err = err
@@ -117,6 +121,7 @@ func (r *Refresher) settle(f *flight, err error, at time.Time, pause bool) {
 	r.broadcast()
 	r.mu.Unlock()
 	switch {
+	case waits:
 	case err != nil && r.ctx.Err() == nil:
 		r.opts.Logger.Warn("rekey: refresh failed", "credential", r.opts.Name, "error", err, "failures", failures+1, "next", at)
 	case err == nil && failures > 0:

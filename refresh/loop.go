@@ -12,12 +12,13 @@ import (
 
 // loopState belongs to the refresher's one goroutine.
 type loopState struct {
-	candidate *source.Credential // fetched, but not yet verified either way
-	slowest   time.Duration      // the slowest recent fetch
-	repeats   int                // fetches in a row after which the next was due at once
-	refused   int                // new leases in a row that the database rejected
-	nextLease time.Time          // no new one before, after such a rejection
-	dueAt     time.Time          // when the schedule wants the current credential replaced
+	slowest   time.Duration // the slowest recent fetch
+	repeats   int           // fetches in a row after which the next was due at once
+	refused   int           // new leases in a row that the database rejected
+	nextLease time.Time     // no new one before, after such a rejection
+	granted   time.Time     // when the last lease came
+	hurried   int           // fetches in a row because logins failed
+	dueAt     time.Time     // when the schedule wants the current credential replaced
 }
 
 // longestSleep bounds the loop's timer. Timers run on the monotonic clock, so
@@ -90,7 +91,7 @@ func (r *Refresher) attempt() {
 	r.mu.Unlock()
 	scheduled := reached(time.Now(), r.loop.dueAt)
 
-	if r.opts.PreferRenew && scheduled && !rejected && !hinted && f == nil && r.loop.candidate == nil && r.renew(g) == nil {
+	if r.opts.PreferRenew && scheduled && !rejected && !hinted && f == nil && r.candidate.Load() == nil && r.renew(g) == nil {
 		at, pause := r.plan()
 		r.settle(nil, nil, at, pause)
 		return
@@ -100,16 +101,30 @@ func (r *Refresher) attempt() {
 	case err == nil:
 		at, pause := r.plan()
 		r.settle(f, nil, at, pause)
+		return
 	case r.ctx.Err() != nil:
 		r.settle(f, ErrClosed, time.Time{}, false)
-	case scheduled && !rejected && r.renew(g) == nil: // served for another term, but degraded
-		at, pause := r.plan()
-		if r.loop.candidate != nil {
-			at, pause = earlier(at, r.retry()), true
+		return
+	}
+	var renewErr error
+	if scheduled && !rejected {
+		if renewErr = r.renew(g); renewErr == nil { // served for another term
+			at, pause := r.plan()
+			if r.candidate.Load() != nil {
+				at, pause = earlier(at, r.retry()), true
+			}
+			r.settle(f, err, at, pause)
+			return
 		}
-		r.settle(f, err, at, pause)
-	default:
+	}
+	var full crowdedError
+	switch {
+	case !errors.As(err, &full):
 		r.settle(f, err, r.retry(), true)
+	case renewErr != nil && g.renewable: // but not now
+		r.settle(f, renewErr, earlier(full.until, r.retry()), true)
+	default:
+		r.settle(f, err, full.until, rejected || f != nil)
 	}
 }
 
@@ -117,14 +132,16 @@ func (r *Refresher) attempt() {
 // bypass is set; a candidate that still waits for its verdict does unless
 // afresh is set.
 func (r *Refresher) replace(bypass, afresh bool) error {
-	c := r.loop.candidate
-	r.loop.candidate = nil
+	c := r.candidate.Swap(nil)
 	if c != nil && (afresh || reached(time.Now(), c.Expires)) {
 		r.discard(*c, "not verified in time")
 		c = nil
 	}
 	if c == nil {
 		r.makeRoom()
+		if err := r.room(bypass, afresh); err != nil {
+			return err
+		}
 		ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
 		defer cancel()
 		fetched, err := r.fetch(ctx, bypass)
@@ -132,6 +149,12 @@ func (r *Refresher) replace(bypass, afresh bool) error {
 			return err
 		}
 		c = &fetched
+		switch {
+		case !bypass:
+			r.loop.hurried = 0
+		case !afresh:
+			r.loop.hurried++
+		}
 	}
 	return r.consider(*c)
 }
@@ -150,6 +173,9 @@ func (r *Refresher) fetch(ctx context.Context, bypass bool) (c source.Credential
 	}
 	took := time.Since(start)
 	r.loop.slowest = max(took, r.loop.slowest-r.loop.slowest/8)
+	if c.Lease != nil {
+		r.loop.granted = time.Now()
+	}
 	return complete(c, start)
 }
 

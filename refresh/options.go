@@ -16,7 +16,8 @@ type Options struct {
 	// Zero: a third of its lifetime. It is never less than the slowest recent
 	// fetch took, and never more than nine tenths of the lifetime. The actual
 	// moment is drawn from the second half of what remains before that, so that
-	// many processes that started together spread out.
+	// many processes that started together spread out. Where the store does not
+	// revoke leases it may come later, in the last sixth of the lifetime.
 	Ahead time.Duration
 
 	// Margin is how long before its end a credential is no longer handed out
@@ -45,7 +46,8 @@ type Options struct {
 
 	// PreferRenew extends a lease rather than replacing it, as long as the
 	// store grants full extensions, for stores in which each new credential is
-	// costly. By default a lease is renewed only when a fetch has failed.
+	// costly. By default a lease is renewed only when a fetch has failed, or
+	// must wait since the store does not revoke the lease before.
 	PreferRenew bool
 
 	// Drain is how long a replaced credential may stay in use where it has no

@@ -42,12 +42,14 @@ type Refresher struct {
 	src  source.Source
 	opts Options
 
-	current atomic.Pointer[generation]
+	current   atomic.Pointer[generation]
+	candidate atomic.Pointer[source.Credential] // fetched, but not yet verified either way; the loop's to change
 
 	mu             sync.Mutex // guards what follows; never held over I/O
 	attached       []*Attachment
 	last           uint64            // the number of the latest generation
 	predecessors   []*generation     // replaced, oldest first, until retired
+	returned       []*returned       // leases given back, until they have ended
 	suspects       map[string]*trial // rejected candidates, by digest
 	next           *flight           // asked for, not yet begun
 	reinstatements []*reinstatement  // asked for
@@ -176,7 +178,9 @@ func (r *Refresher) Watch(changed func()) (stop func()) {
 
 // Invalidate says that the database rejected a login with this generation. If
 // it is still current, the source is asked once, beginning after this call and
-// around every cache; all who call meanwhile share that fetch.
+// around every cache; all who call meanwhile share that fetch. A new lease is
+// had at once even if it is the third that is alive; when one after the other is
+// rejected, after growing pauses.
 func (r *Refresher) Invalidate(generation uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -223,7 +227,8 @@ func (r *Refresher) accepted(generation uint64) {
 // has been adopted, or with the reason why not. A source that still holds the
 // same credential is no error. It also lets rejected credentials be tried
 // again at once. It is for incidents and operators; nothing needs to call it
-// regularly.
+// regularly. Where the store does not revoke leases, a third is fetched at once,
+// and those beyond are refused with [ErrTooManyLeases] for a growing while.
 func (r *Refresher) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	if r.closed {

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/rekey-go/rekey/source"
 )
-
-// longestDrain bounds how long a fetch waits for the last but one credential
-// to drain before that is retired by force.
-const longestDrain = 30 * time.Second
 
 // retireOverdue lets go of predecessors that nobody holds or whose time has
 // come.
@@ -66,123 +63,107 @@ func (r *Refresher) retire(g *generation) {
 	r.giveBack(c)
 }
 
-// makeRoom keeps the number of live leases at two: before a third is fetched,
-// the oldest drains, or is retired by force when waiting any longer would put
-// the current one at risk. Revocations under way are waited for too.
-func (r *Refresher) makeRoom() {
-	for oldest := r.excess(); oldest != nil; oldest = r.excess() {
-		r.mu.Lock()
-		oldest.overdue.Store(true) // its connections leave as they come back
-		r.mu.Unlock()
-		r.answerReinstatements() // who asks to return to it holds it until then
-		r.notify()
-		if !r.wait(r.patience(), func() bool { return oldest.holds == 0 }) {
-			r.opts.Logger.Warn("rekey: credential retired by force: a third lease is due", "credential", r.opts.Name, "generation", oldest.number)
-		}
-		r.retire(oldest)
-	}
-	r.wait(max(r.patience(), time.Second), func() bool { return r.status.revoking == 0 })
-}
-
-// excess returns the oldest predecessor with a lease if together with others
-// there are two live ones already, else nil.
-func (r *Refresher) excess() (oldest *generation) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	live := 0
-	if r.current.Load().lease() != nil {
-		live++
-	}
-	for _, g := range slices.Backward(r.predecessors) {
-		if g.lease() != nil {
-			oldest = g
-			live++
-		}
-	}
-	if live < 2 {
-		return nil
-	}
-	return oldest
-}
-
-// patience is how long the current credential lets a fetch wait: not at all
-// when nobody can log in with it.
-func (r *Refresher) patience() time.Duration {
-	r.mu.Lock()
-	g := r.current.Load()
-	rejected := g.trial.suspect()
-	r.mu.Unlock()
-	if rejected {
-		return 0
-	}
-	end := g.life.Load().loginUntil
-	if end.IsZero() {
-		return longestDrain
-	}
-	return max(0, min(longestDrain, time.Until(end)/2))
-}
-
-// wait blocks until ready, which is called with mu held, and reports whether it
-// became true within d.
-func (r *Refresher) wait(d time.Duration, ready func() bool) bool {
-	ctx, cancel := context.WithTimeout(r.ctx, d)
-	defer cancel()
-	return nil == r.await(ctx, func(time.Time) (bool, time.Time, error) { return ready(), time.Time{}, nil })
-}
-
 // discard gives a credential that was never adopted back to the store.
 func (r *Refresher) discard(c source.Credential, why string) {
 	r.opts.Logger.Warn("rekey: credential not adopted", "credential", r.opts.Name, "user", c.Username, "version", c.Version, "why", why)
 	r.giveBack(c)
 }
 
-// giveBack has the lease of c, if it has a live one, revoked by a worker.
-func (r *Refresher) giveBack(c source.Credential) {
-	if c.Lease == nil || reached(time.Now(), c.Expires) {
-		return
-	}
-	r.mu.Lock()
-	r.status.revoking++
-	r.mu.Unlock()
-	r.workers.Go(func() {
-		err := r.revoke(c)
-		r.mu.Lock()
-		r.status.revoking--
-		switch {
-		case err != nil && r.ctx.Err() != nil:
-			r.status.unrevoked = append(r.status.unrevoked, &c)
-			err = nil
-		case err != nil:
-			r.status.revokeFailures++
-		}
-		r.broadcast()
-		r.mu.Unlock()
-		if err != nil {
-			r.opts.Logger.Warn("rekey: lease not revoked, it ends by itself", "credential", r.opts.Name, "user", c.Username, "expires", c.Expires, "error", err)
-		}
-	})
+// A returned lease has been given back to the store, which has not confirmed
+// that it is revoked.
+type returned struct {
+	credential source.Credential
+	refused    error // why not; nil while the store may still do it
 }
 
-// revoke ends a lease, trying again a few times. Where the store refuses, the
-// lease is left to its own end; on shutdown what is left falls to revokeAll.
-func (r *Refresher) revoke(c source.Credential) error {
+// giveBack has the lease of c, if it has a live one, revoked by a worker.
+func (r *Refresher) giveBack(c source.Credential) {
+	if !alive(time.Now(), c) {
+		return
+	}
+	l := &returned{credential: c}
+	r.mu.Lock()
+	r.returned = append(r.returned, l)
+	r.mu.Unlock()
+	r.workers.Go(func() { r.revoke(l) })
+}
+
+// revoke has a lease revoked. Where the store refuses three times, or for good,
+// it is asked every longestRefusal from then on, until the lease has ended by
+// itself. On shutdown what is left falls to revokeAll.
+func (r *Refresher) revoke(l *returned) {
 	const tries = 3
-	for n := 1; ; n++ {
-		ctx, cancel := context.WithTimeout(r.ctx, r.opts.Timeout)
-		err := r.revokeOnce(ctx, c)
+	var last error
+	for n := 1; !reached(time.Now(), l.credential.Expires); n++ {
+		ctx, cancel := l.within(r.ctx, r.opts.Timeout)
+		err := r.revokeOnce(ctx, l.credential)
 		cancel()
-		switch {
-		case err == nil || reached(time.Now(), c.Expires):
-			return nil
-		case n == tries || source.IsPermanent(err):
-			return err
+		if err == nil {
+			r.noteRevoked(l)
+			return
 		}
-		select {
-		case <-time.After(backoff(n, r.opts.MinBackoff, r.opts.MaxBackoff, 1)):
-		case <-r.ctx.Done():
-			return err
+		if r.ctx.Err() != nil {
+			return
+		}
+		last = err
+		pause := backoff(n, r.opts.MinBackoff, r.opts.MaxBackoff, 1)
+		if n >= tries || source.IsPermanent(err) {
+			pause = longestRefusal
+			r.noteRefused(l, err)
+		}
+		ctx, cancel = l.within(r.ctx, pause)
+		<-ctx.Done()
+		cancel()
+		if r.ctx.Err() != nil {
+			return
 		}
 	}
+	if last != nil && l.refused == nil {
+		r.noteRefused(l, last)
+	}
+}
+
+// within returns a context that ends after d or with the lease.
+func (l *returned) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if end := l.credential.Expires; !end.IsZero() {
+		d = min(d, time.Until(end))
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// noteRevoked forgets a lease whose end the store has confirmed.
+func (r *Refresher) noteRevoked(l *returned) {
+	r.mu.Lock()
+	r.returned = slices.DeleteFunc(r.returned, func(other *returned) bool { return other == l })
+	again := r.status.refusal != nil && !slices.ContainsFunc(r.returned, func(l *returned) bool { return l.refused != nil })
+	if again {
+		r.status.refusal = nil
+	}
+	r.broadcast()
+	r.mu.Unlock()
+	if again {
+		r.opts.Logger.Info("rekey: leases are revoked again", "credential", r.opts.Name)
+	}
+}
+
+// noteRefused remembers why a lease lives on. The log says it once until the
+// store revokes again.
+func (r *Refresher) noteRefused(l *returned, err error) {
+	c := l.credential
+	r.mu.Lock()
+	level := slog.LevelDebug
+	if r.status.refusal == nil {
+		level = slog.LevelWarn
+	}
+	if l.refused == nil {
+		r.status.revokeFailures++
+	}
+	l.refused = err
+	r.status.refusal = fmt.Errorf("the store does not revoke the lease of user %q: %w; no more than two are kept alive, so replacements may come later than planned; "+
+		"grant this service the right to revoke its leases, or mend what the store does to revoke them", c.Username, err)
+	r.broadcast()
+	r.mu.Unlock()
+	r.opts.Logger.Log(r.ctx, level, "rekey: lease not revoked, it ends by itself", "credential", r.opts.Name, "user", c.Username, "expires", c.Expires, "error", err)
 }
 
 func (r *Refresher) revokeOnce(ctx context.Context, c source.Credential) error {
@@ -233,11 +214,11 @@ func (r *Refresher) stop() {
 		r.mu.Lock()
 		for _, g := range append(r.predecessors, r.current.Load()) {
 			g.overdue.Store(true)
-			r.status.unrevoked = append(r.status.unrevoked, &g.life.Load().credential)
+			r.returned = append(r.returned, &returned{credential: g.life.Load().credential})
 		}
 		r.predecessors = nil
-		if c := r.loop.candidate; c != nil {
-			r.status.unrevoked = append(r.status.unrevoked, c)
+		if c := r.candidate.Load(); c != nil {
+			r.returned = append(r.returned, &returned{credential: *c})
 		}
 		r.mu.Unlock()
 		close(r.stopped)
@@ -248,7 +229,7 @@ func (r *Refresher) stop() {
 // fails is left for the next call.
 func (r *Refresher) revokeAll(ctx context.Context) error {
 	r.mu.Lock()
-	left := slices.Clone(r.status.unrevoked)
+	left := slices.Clone(r.returned)
 	r.mu.Unlock()
 	type answer struct {
 		user string
@@ -257,20 +238,19 @@ func (r *Refresher) revokeAll(ctx context.Context) error {
 	answers := make(chan answer, len(left))
 	waiting := make(map[string]bool)
 	n := 0
-	for _, c := range left {
+	for _, l := range left {
+		c := l.credential
 		if c.Lease == nil || reached(time.Now(), c.Expires) {
 			continue
 		}
 		n++
 		waiting[c.Username] = true
 		go func() { // ends with ctx: Revoke returns then
-			err := r.revokeOnce(ctx, *c)
+			err := r.revokeOnce(ctx, c)
 			if err != nil {
 				err = fmt.Errorf("refresh: lease of user %q not revoked, it ends at %s: %w", c.Username, c.Expires.Format(time.RFC3339), err)
 			} else {
-				r.mu.Lock()
-				r.status.unrevoked = slices.DeleteFunc(r.status.unrevoked, func(u *source.Credential) bool { return u == c })
-				r.mu.Unlock()
+				r.noteRevoked(l)
 			}
 			answers <- answer{c.Username, err}
 		}()

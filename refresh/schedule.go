@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/rekey-go/rekey/source"
@@ -34,6 +35,69 @@ func refreshAt(now time.Time, c source.Credential, o *Options, slowest time.Dura
 		at = now.Add(o.Poll - fraction(o.Poll/5, rnd))
 	}
 	return at
+}
+
+// lastMoment is when a lease is replaced at the latest, whatever others are
+// alive: Options.Ahead before its end, but not before the last sixth of its
+// life, unless fetches take longer. The zero time means never.
+func lastMoment(c source.Credential, o *Options, slowest time.Duration) time.Time {
+	if c.Expires.IsZero() {
+		return time.Time{}
+	}
+	lifetime := c.Expires.Sub(c.Issued)
+	ahead := lifetime / 6
+	if o.Ahead > 0 {
+		ahead = min(ahead, o.Ahead)
+	}
+	return c.Expires.Add(-min(max(ahead, slowest), lifetime/10*9))
+}
+
+// goneAt is when the store will have ended the lease of c by itself: its clock
+// started later than ours, and it takes a moment. The zero time means never.
+func goneAt(c source.Credential) time.Time {
+	if c.Expires.IsZero() {
+		return c.Expires
+	}
+	return c.Expires.Add(max(time.Second, margin(c.Expires.Sub(c.Issued), 0)))
+}
+
+// leaseAt says whether another lease may be fetched now, or else when; the zero
+// time means not before something changes. It may while fewer than two are
+// alive. A third has to be urgent, since nobody can log in or the current one
+// reaches its last moment; then it comes at once. Those beyond come after
+// pauses since the one before was granted, of one second and then double with
+// each: n at a time need leases that live for 2^(n-3)-1 seconds.
+//
+// hurried is how many in a row came because the one before did not work. Then
+// the pauses double too, up to longestRefusal or the end of the current lease,
+// even if all others are revoked: each costs the database a role.
+func leaseAt(now time.Time, live []source.Credential, end, last, granted time.Time, urgent bool, hurried int) (bool, time.Time) {
+	var room time.Time // when only one of those alive is left
+	if n := len(live); n >= 2 {
+		var gone []time.Time
+		for _, c := range live {
+			if at := goneAt(c); !at.IsZero() {
+				gone = append(gone, at)
+			}
+		}
+		slices.SortFunc(gone, time.Time.Compare)
+		if n-2 < len(gone) {
+			room = gone[n-2]
+		}
+		if !urgent {
+			return false, earlier(room, last)
+		}
+		var pause time.Duration
+		if n > 2 {
+			pause = firstLoginPause << min(n-3, 30)
+		}
+		room = earlier(room, granted.Add(pause))
+	}
+	if urgent && hurried > 0 {
+		pause := min(firstLoginPause<<min(hurried-1, 30), longestRefusal)
+		room = later(room, earlier(granted.Add(pause), end))
+	}
+	return room.IsZero() || reached(now, room), room
 }
 
 // backoff is the pause after the n-th failure in a row (n from 1): at random up

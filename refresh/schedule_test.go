@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -197,4 +198,105 @@ func TestF20_TwoClocks(t *testing.T) {
 	assert.False(t, reached(now, time.Time{}), "zero never comes")
 	assert.True(t, reached(now, now))
 	assert.True(t, onBothClocks(now, time.Time{}).IsZero())
+}
+
+func TestLastMoment(t *testing.T) {
+	now := time.Now()
+	hour := source.Credential{Issued: now, Expires: now.Add(time.Hour)}
+	for name, c := range map[string]struct {
+		opts    Options
+		slowest time.Duration
+		ahead   time.Duration
+	}{
+		"the last sixth":       {Options{}, 0, 10 * time.Minute},
+		"less":                 {Options{Ahead: time.Minute}, 0, time.Minute},
+		"more":                 {Options{Ahead: 30 * time.Minute}, 0, 10 * time.Minute},
+		"slow":                 {Options{Ahead: time.Minute}, 20 * time.Minute, 20 * time.Minute},
+		"slower than its life": {Options{}, 2 * time.Hour, 54 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, hour.Expires.Add(-c.ahead), lastMoment(hour, &c.opts, c.slowest))
+		})
+	}
+	assert.Zero(t, lastMoment(source.Credential{Issued: now}, &Options{}, 0))
+}
+
+func TestLeaseAt(t *testing.T) {
+	now := time.Now()
+	in := func(d time.Duration) time.Time { return now.Add(d) }
+	// Each lease is given by when it is gone, an hour's leases being granted 5 s.
+	leases := func(gone ...time.Duration) (live []source.Credential) {
+		for _, d := range gone {
+			end := in(d - 5*time.Second)
+			c := source.Credential{Issued: end.Add(-time.Hour), Expires: end}
+			if d == 0 {
+				c.Expires = time.Time{} // has no end
+			}
+			live = append(live, c)
+		}
+		return live
+	}
+	const minute = time.Minute
+	for name, c := range map[string]struct {
+		live    []source.Credential
+		end     time.Time // of the current one
+		last    time.Time
+		granted time.Duration // ago
+		urgent  bool
+		hurried int
+		ok      bool
+		at      time.Time
+	}{
+		"none":                          {ok: true},
+		"one":                           {live: leases(minute), ok: true},
+		"one, urgent":                   {live: leases(minute), urgent: true, ok: true},
+		"two":                           {live: leases(50*minute, 10*minute), last: in(40 * minute), at: in(10 * minute)},
+		"the current one ends first":    {live: leases(50*minute, 10*minute), last: in(5 * minute), at: in(5 * minute)},
+		"three":                         {live: leases(50*minute, 10*minute, 20*minute), last: in(40 * minute), at: in(20 * minute)},
+		"two without an end":            {live: leases(0, 0)},
+		"one of two without an end":     {live: leases(0, minute), at: in(minute)},
+		"one of three without an end":   {live: leases(2*minute, 0, minute), at: in(2 * minute)},
+		"two, urgent":                   {live: leases(50*minute, 10*minute), urgent: true, ok: true, at: now},
+		"two without an end, urgent":    {live: leases(0, 0), urgent: true, ok: true, at: now},
+		"three, urgent":                 {live: leases(50*minute, 10*minute, 20*minute), urgent: true, at: in(time.Second)},
+		"three, urgent, a while ago":    {live: leases(50*minute, 10*minute, 20*minute), urgent: true, granted: time.Second, ok: true, at: now},
+		"six, urgent":                   {live: leases(0, 0, 0, 0, 0, 0), urgent: true, granted: time.Second, at: in(7 * time.Second)},
+		"six, urgent, but five end":     {live: leases(1*time.Second, 0, 2*time.Second, 3*time.Second, time.Second, time.Second), urgent: true, at: in(3 * time.Second)},
+		"a hundred, urgent":             {live: make([]source.Credential, 100), urgent: true, at: in(time.Second << 30)},
+		"hurried":                       {live: leases(minute), urgent: true, hurried: 1, at: in(time.Second)},
+		"hurried, but not now":          {live: leases(minute), hurried: 1, ok: true},
+		"hurried for the fifth time":    {live: leases(minute), urgent: true, hurried: 5, granted: 6 * time.Second, at: in(10 * time.Second)},
+		"hurried all the time":          {live: leases(minute), urgent: true, hurried: 100, at: in(longestRefusal)},
+		"hurried, but the end is near":  {live: leases(minute), end: in(3 * time.Second), urgent: true, hurried: 100, at: in(3 * time.Second)},
+		"hurried, and the end has come": {live: leases(minute), end: now, urgent: true, hurried: 100, ok: true, at: now},
+		"hurried with three":            {live: leases(0, 0, 0), urgent: true, hurried: 3, at: in(4 * time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ok, at := leaseAt(now, c.live, c.end, c.last, now.Add(-c.granted), c.urgent, c.hurried)
+			assert.Equal(t, c.ok, ok)
+			assert.Equal(t, c.at, at)
+		})
+	}
+}
+
+// Whoever always needs another lease and never gets one revoked.
+func TestLeaseAtBoundsWhatIsAlive(t *testing.T) {
+	for ttl, most := range map[time.Duration]int{time.Hour: 14, time.Minute: 8, 10 * time.Second: 6, time.Second: 4} {
+		now := time.Now()
+		var live []source.Credential
+		granted := now
+		peak := 0
+		for end := now.Add(20 * ttl); now.Before(end); {
+			live = slices.DeleteFunc(live, func(c source.Credential) bool { return reached(now, c.Expires) })
+			if ok, at := leaseAt(now, live, time.Time{}, time.Time{}, granted, true, 0); !ok {
+				now = at
+				continue
+			}
+			live = append(live, source.Credential{Issued: now, Expires: now.Add(ttl)})
+			granted = now
+			peak = max(peak, len(live))
+		}
+		assert.LessOrEqual(t, peak, most, ttl)
+		assert.GreaterOrEqual(t, peak, most-4, ttl)
+	}
 }
