@@ -136,7 +136,7 @@ func (k *keeper) choose(ctx context.Context, n int) (over, victims, rest []idleC
 			rest = append(rest, c)
 		case l.overAt(now):
 			over = append(over, c)
-		case !l.hold.Current() && len(victims) < n:
+		case !l.hold.Stays() && len(victims) < n:
 			victims = append(victims, c)
 		default:
 			l.touched.Store(true)

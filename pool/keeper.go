@@ -138,7 +138,7 @@ func (k *keeper) giveUp(l *Login) bool {
 	if l.unfit.Load() {
 		return true
 	}
-	if l.hold.Current() || !l.lent.Swap(true) {
+	if l.hold.Stays() || !l.lent.Swap(true) {
 		return false
 	}
 	given := k.allowance.Add(-1) >= 0
@@ -155,7 +155,7 @@ func (k *keeper) begin(h *refresh.Hold) *Login {
 	defer k.mu.Unlock()
 	k.sessions[l] = struct{}{}
 	switch d := h.Deadline(); {
-	case !h.Current(): // the switch came in between: it belongs to the old one
+	case !h.Stays(): // the switch came in between: it belongs to the old one
 		k.attention.Store(true)
 		k.rolling.Store(true)
 		k.poke()
@@ -170,7 +170,7 @@ func (k *keeper) begin(h *refresh.Hold) *Login {
 func (k *keeper) end(l *Login) {
 	k.mu.Lock()
 	delete(k.sessions, l)
-	if l.open.Load() && !l.hold.Current() {
+	if l.open.Load() && !l.hold.Stays() {
 		k.counts.retired++
 	}
 	k.broadcast()

@@ -133,7 +133,7 @@ func (k *keeper) denied(l *Login, err error) {
 		return
 	}
 	c.denials[user][text] = struct{}{}
-	if c.old == nil || c.left == 0 || !l.hold.Current() {
+	if c.old == nil || c.left == 0 || !l.hold.Stays() {
 		return
 	}
 	if _, known := c.denials[c.old.Snapshot().Username][text]; known {

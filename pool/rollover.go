@@ -116,7 +116,7 @@ func (k *keeper) survey() survey {
 			continue
 		}
 		due = due || l.suspect.Load() || l.due.Load() && now.Before(k.probing)
-		if !l.hold.Current() {
+		if !l.hold.Stays() {
 			s.stale++
 		}
 		if d := l.hold.Deadline(); !d.IsZero() && d.Before(s.deadline) {

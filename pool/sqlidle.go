@@ -49,7 +49,7 @@ func (db *ManagedDB) queue(ctx context.Context, n int, stats sql.DBStats) (stale
 		if err != nil {
 			break
 		}
-		if c.session == nil || c.session.hold.Current() {
+		if c.session == nil || c.session.hold.Stays() {
 			c.giveBack()
 			continue
 		}

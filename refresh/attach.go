@@ -144,11 +144,16 @@ func (h *Hold) Generation() uint64 { return h.g.number }
 // atomic load.
 func (h *Hold) Current() bool { return h.r.current.Load() == h.g }
 
-// Endless reports whether the generation is current and its sessions have no
-// end. It is two atomic loads.
-func (h *Hold) Endless() bool {
-	return h.r.current.Load() == h.g && h.g.life.Load().sessionUntil.IsZero()
-}
+// Stays reports whether sessions of this generation need not be replaced: it is
+// current, or only other tokens of its user have followed, where tokens end for
+// logins and not for sessions (a credential with Expires, without EndsSessions
+// and Lease). With [Options.Drain] they are replaced all the same. It is an
+// atomic load.
+func (h *Hold) Stays() bool { return h.r.current.Load().line == h.g.line }
+
+// Endless reports whether sessions of the generation need not be replaced, now
+// or at some end. It is two atomic loads.
+func (h *Hold) Endless() bool { return h.Stays() && h.g.life.Load().sessionUntil.IsZero() }
 
 // Deadline returns when sessions of this generation must have ended: the
 // credential's end less the margin if it ends sessions, or the end of

@@ -184,6 +184,9 @@ func (r *Refresher) adoptUnless(c source.Credential, verified map[*Attachment]bo
 		}
 	}
 	g := newGeneration(number, c, now, &r.opts)
+	if old := r.current.Load(); g.continues(old, r.opts.Drain) {
+		g.line = old.line
+	}
 	r.current.Store(g)
 	r.loop.refused, r.loop.nextLease = 0, time.Time{}
 	r.broadcast()

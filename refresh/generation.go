@@ -12,6 +12,7 @@ import (
 // at once.
 type generation struct {
 	number uint64
+	line   *line
 	life   atomic.Pointer[life] // replaced as a whole by a renewal
 
 	overdue atomic.Bool // must not be used any more, whatever its end
@@ -26,6 +27,19 @@ type generation struct {
 	lifetime  time.Duration // as first granted; a shorter grant is a truncated one
 }
 
+// A line is what generations share whose sessions are as good as each other's:
+// the tokens of one user, which end for logins only.
+type line struct{ _ byte } // not empty, so that each has an address of its own
+
+// continues reports whether the sessions of old may stay when g follows it.
+func (g *generation) continues(old *generation, drain time.Duration) bool {
+	if old == nil || drain > 0 {
+		return false
+	}
+	was, is := old.life.Load().credential, g.life.Load().credential
+	return was.Username == is.Username && !was.Expires.IsZero() && !was.EndsSessions && was.Lease == nil
+}
+
 // life is what a renewal can change.
 type life struct {
 	credential   source.Credential
@@ -36,7 +50,7 @@ type life struct {
 }
 
 func newGeneration(number uint64, c source.Credential, now time.Time, o *Options) *generation {
-	g := &generation{number: number, renewable: c.Lease != nil}
+	g := &generation{number: number, line: new(line), renewable: c.Lease != nil}
 	if !c.Expires.IsZero() {
 		g.lifetime = c.Expires.Sub(c.Issued)
 	}

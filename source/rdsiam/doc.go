@@ -15,8 +15,9 @@
 // which it was: "token" or "aws credentials". A session that has logged in goes
 // on after that: EndsSessions is false. The refresher has the next token signed
 // ahead of the end of this one, every 5 to 10 minutes, so that a pool always has
-// one to log in with. The pool then exchanges its connections as for any new
-// credential, a few at a time; transactions finish undisturbed.
+// one to log in with. The pool's connections stay as they are: they are the same
+// user's, whatever token they have logged in with. pgxpool's MaxConnLifetime
+// still replaces them at its own pace.
 //
 // Parent credentials that are about to end, though a cache still holds them, and
 // those whose token the database rejects before its time, are asked for again
