@@ -5,31 +5,29 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
-NESTED = internal/containertest pool/otelpool internal/judges internal/faults
+NESTED = internal/containertest pool/otelpool internal/judges internal/faults examples/vault
 # What takes minutes to compile is compiled once: without the race detector.
 HEAVY  = pool/otelpool/internal/alerttest
 
-# Modules whose tests need the real Vault, and one with Vault's command line,
-# which they use where no vault is in PATH.
-VAULTED = examples/vault
-AGENT   = examples/vault/agent
+# Vault's command line, for where no vault is in PATH.
+AGENT = examples/vault/agent
 
 TESTFLAGS =
 FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
 
-.PHONY: all test test-root test-nested test-vault compiler lint vuln bench bench-smoke fuzz
+.PHONY: all test test-root test-nested vault compiler lint vuln bench bench-smoke fuzz
 
 all: lint test
 
 ## test: everything, with the race detector, on real servers
 test: test-root test-nested
 
-test-root: compiler
-	go test -race -shuffle=on $(TESTFLAGS) ./...
+test-root: compiler vault
+	go test -race -timeout 20m -shuffle=on $(TESTFLAGS) ./...
 
-test-nested: compiler
+test-nested: compiler vault
 	internal/containertest/setup.sh
 	for m in $(NESTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 	for m in $(HEAVY); do go -C $$m test -shuffle=on $(TESTFLAGS) ./... || exit 1; done
@@ -40,17 +38,14 @@ compiler:
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "install a C compiler first: apt-get install gcc libc6-dev" >&2; exit 1; }; \
 		echo "installing gcc libc6-dev"; apt-get update -q >/dev/null && apt-get install -q -y --no-install-recommends gcc libc6-dev >/dev/null; }
 
-## test-vault: source/vault and its example on the real Vault, whose core takes
-## minutes to build the first time
-test-vault: compiler
+## vault: the real Vault for the tests, which takes minutes to build the first time
+vault:
 	go run ./internal/vaultserver/prepare
 	command -v vault >/dev/null || go -C $(AGENT) build -tags minimal -o /dev/null .
-	go test -race -shuffle=on -tags vault $(TESTFLAGS) ./source/vault ./internal/vaultserver/...
-	for m in $(VAULTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 
 ## lint: golangci-lint and vet over all modules
 lint:
-	for m in . $(NESTED) $(HEAVY) $(VAULTED); do (cd $$m && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	for m in . $(NESTED) $(HEAVY); do (cd $$m && go vet ./... && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 ## vuln: known vulnerabilities in what is imported
 vuln:
