@@ -90,13 +90,13 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 		return db.QueryRow(ctx, "select $1::int + $2::int", 1, 2).Scan(&sum)
 	})
 
-	table := newTable(os.Stdout, server, db, clients)
+	progress := newTable(os.Stdout, server, credential, db, clients)
 	samples := startSampler(ctx, db, clients, f.length)
 	defer samples.stop()
 	pause := f.length / time.Duration(f.rotations+1)
-	begin := time.Now()
+	begin := progress.Begin()
 	for n := range f.rotations {
-		if !table.watch(ctx, n, begin.Add(time.Duration(n+1)*pause)) {
+		if !progress.Watch(ctx, begin.Add(time.Duration(n+1)*pause)) {
 			break
 		}
 		samples.rotating(n + 1)
@@ -105,16 +105,16 @@ func run(ctx context.Context, f flags) (failed int64, err error) {
 			return 0, fmt.Errorf("rotation %d: %w", n+1, err)
 		}
 	}
-	table.watch(ctx, credential.Done(), begin.Add(f.length))
+	progress.Watch(ctx, begin.Add(f.length))
 	samples.stop()
 	report := clients.Stop()
-	table.summary(report, credential.Done()).print(os.Stdout, f.json, report.Err)
+	sumUp(os.Stdout, progress.Summary(report, credential.Done()), f.json, report.Err)
 	if f.plot == "" {
 		return report.Failed, nil
 	}
 	setting := fmt.Sprintf("%d clients on %d connections, rotated %d times in %g s: a new password and a new user in turn; PostgreSQL %d beside them",
 		f.workers, f.conns, credential.Done(), f.length.Seconds(), server.Version()/10000)
-	return report.Failed, samples.draw(f.plot, setting, report, f.conns, table.logins.Quantiles().P50)
+	return report.Failed, samples.draw(f.plot, setting, report, f.conns, progress.Login())
 }
 
 // withSize sets the size of the pool in a connection URL.
