@@ -38,8 +38,10 @@ func (s *Session) attend() time.Time {
 	ctx, cancel := context.WithTimeout(s.ctx, s.opts.Timeout)
 	defer cancel()
 	if q != nil {
-		s.check(ctx, q)
-		defer s.answerQuestion(q) // when what follows is done too
+		defer s.answerQuestion(q)  // when what follows is done too
+		if q.token.same(s.now()) { // else it was replaced after it was doubted
+			s.check(ctx, q)
+		}
 	}
 	now := time.Now()
 	s.mu.Lock()
