@@ -123,7 +123,7 @@ func (s *Session) broadcast() {
 // check asks whether Vault still accepts the token.
 func (s *Session) check(ctx context.Context, q *question) {
 	_, err := send(ctx, s.client, q.token.secret, lookupSelf)
-	if denied(err) {
+	if dead(err) || (denied(err) && !q.token.blind) {
 		s.opts.Logger.Warn("rekey: Vault does not accept the token any more", "error", err)
 		s.lose(err)
 		return

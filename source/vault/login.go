@@ -27,7 +27,7 @@ func (s *Session) logIn(ctx context.Context) error {
 	s.mu.Lock()
 	lost := s.lost
 	s.mu.Unlock()
-	if lost && t.same(s.now()) {
+	if lost && t.blind && t.same(s.now()) {
 		return &Error{Op: "log in", Path: "auth", Kind: Ended, Detail: "there is no other token than the one that Vault does not accept any more"}
 	}
 	if t.child && s.opts.ParentAccessor == "" && !t.same(s.now()) {

@@ -19,6 +19,7 @@ type token struct {
 	end       time.Time     // zero: none is known
 	ttl       time.Duration // what a renewal asks for
 	renewable bool
+	blind     bool      // it may not look itself up, so that next to nothing is known
 	child     bool      // there is a parent to end with
 	parentEnd time.Time // zero: not known
 }

@@ -112,7 +112,7 @@ func identify(ctx context.Context, client *api.Client, secret source.Secret) (*t
 	began := time.Now()
 	answer, err := send(ctx, client, secret, lookupSelf)
 	if kindOf(err) == Permission {
-		return &token{secret: secret, issued: began}, nil
+		return &token{secret: secret, issued: began, blind: true}, nil
 	}
 	if err != nil {
 		return nil, err
