@@ -70,8 +70,8 @@ func (s *Session) loginFailed(ctx context.Context, err error) error {
 	return err
 }
 
-// renew extends the token. If its maximum is near or it cannot be renewed, a
-// new login replaces it.
+// renew extends the token. If its maximum is near or it cannot be renewed, or
+// has not been for half its life, a new login replaces it.
 func (s *Session) renew(ctx context.Context, t *token) error {
 	r := request{
 		op: "renew", method: http.MethodPut, path: "auth/token/renew-self",
@@ -94,8 +94,8 @@ func (s *Session) renew(ctx context.Context, t *token) error {
 			renewed.renewable = false
 		}
 		s.adopt(renewed)
-	} else if !denied(err) && !source.IsPermanent(err) {
-		return err
+	} else if !denied(err) && !source.IsPermanent(err) && (!s.replaces() || !t.late(began)) {
+		return err // there is time to try again
 	}
 	switch {
 	case more:

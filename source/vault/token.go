@@ -56,6 +56,13 @@ func (t *token) over(now time.Time) bool {
 	return reached(now, end)
 }
 
+// late reports whether more than half of what is known of the token's life is
+// over at now.
+func (t *token) late(now time.Time) bool {
+	end, _ := t.bound(time.Time{}, "")
+	return !end.IsZero() && reached(now, t.issued.Add(end.Sub(t.issued)/2))
+}
+
 // attendAt says when to renew a token, or to log in again if it cannot be
 // renewed; zero: never. Every lease is bounded by what is left of its token,
 // so that is kept long.
