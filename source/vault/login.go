@@ -118,6 +118,7 @@ func (s *Session) renew(ctx context.Context, t *token) error {
 }
 
 // findParent finds out when the parent of t ends, if it has one that is known.
+// While that cannot be told, what was known before holds.
 func (s *Session) findParent(ctx context.Context, t *token) {
 	if s.opts.ParentAccessor == "" {
 		return
@@ -135,7 +136,10 @@ func (s *Session) findParent(ctx context.Context, t *token) {
 			return
 		}
 	}
-	s.opts.Logger.Warn("rekey: when the parent of the Vault token ends is not known", "error", err)
+	if known := s.now(); known != nil && t.parentEnd.IsZero() && known.parentEnd.After(began) {
+		t.parentEnd = known.parentEnd
+	}
+	s.opts.Logger.Warn("rekey: when the parent of the Vault token ends could not be asked", "error", err, "known", t.parentEnd)
 }
 
 // adopt makes t the token of now.
