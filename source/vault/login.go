@@ -48,7 +48,35 @@ func (s *Session) obtain(ctx context.Context, client *api.Client) (*token, error
 	if err != nil {
 		return nil, s.loginFailed(ctx, err)
 	}
-	return fromAuth(loginOrRenewal, answer, began)
+	t, err := fromAuth(loginOrRenewal, answer, began)
+	if err == nil && s.now() == nil {
+		err = s.unlimited(ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// unlimited refuses a token that is good for a number of requests only: Vault
+// ends it, and its leases, after the last. A login does not tell, a lookup
+// does. One look is enough: all tokens of a method are alike.
+func (s *Session) unlimited(ctx context.Context, t *token) error {
+	answer, err := send(ctx, s.client, t.secret, lookupSelf)
+	if err == nil {
+		_, err = fromLookup(lookupSelf, t.secret, answer, time.Now())
+	}
+	var field *source.FieldError
+	if !errors.As(err, &field) || field.Field != numUses {
+		return nil // a lookup that fails is no reason
+	}
+	_ = s.revokeSelf(ctx, t) // else it ends by itself
+	return err
+}
+
+func (s *Session) revokeSelf(ctx context.Context, t *token) error {
+	_, err := send(ctx, s.client, t.secret, request{op: "revoke", method: http.MethodPut, path: "auth/token/revoke-self"})
+	return err
 }
 
 // loginFailed makes an error of this package of what a method returned.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,7 +255,7 @@ func (s *Session) Close() {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
 		defer cancel()
-		_, err := send(ctx, s.client, t.secret, request{op: "revoke", method: http.MethodPut, path: "auth/token/revoke-self"})
+		err := s.revokeSelf(ctx, t)
 		if err != nil && kindOf(err) != Ended {
 			s.opts.Logger.Warn("rekey: Vault token not revoked, it ends by itself", "error", err, "expires", t.end)
 		}

@@ -114,6 +114,8 @@ func fromAuth(r request, s *api.Secret, began time.Time) (*token, error) {
 // rounds its own clock to whole seconds for it.
 const lookupError = time.Second / 2
 
+const numUses = "num_uses" // of a lookup: how many requests are left; 0: any number
+
 // fromLookup makes a token of what a lookup answers.
 func fromLookup(r request, secret source.Secret, s *api.Secret, began time.Time) (*token, error) {
 	if s == nil || s.Data == nil {
@@ -131,8 +133,8 @@ func fromLookup(r request, secret source.Secret, s *api.Secret, began time.Time)
 	if !ok {
 		return nil, field("ttl", "is missing or not a number of seconds")
 	}
-	if uses, ok := seconds(s.Data["num_uses"]); ok && uses > 0 {
-		return nil, field("num_uses", "is limited; use a token without such a limit")
+	if uses, ok := seconds(s.Data[numUses]); ok && uses > 0 {
+		return nil, field(numUses, "is limited; use a token without such a limit")
 	}
 	expires, _ := s.Data["expire_time"].(string)
 	switch {
