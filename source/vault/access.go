@@ -1,10 +1,12 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -18,7 +20,7 @@ const largestAnswer = 4 << 20
 // ownClient returns a copy of client that is ours to use: without its token,
 // its retries and its response wrapping.
 func ownClient(client *api.Client) (*api.Client, error) {
-	own, err := client.CloneWithHeaders()
+	own, err := copyClient(client)
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +28,30 @@ func ownClient(client *api.Client) (*api.Client, error) {
 	own.SetMaxRetries(0)
 	own.SetWrappingLookupFunc(func(string, string) string { return "" })
 	return own, nil
+}
+
+// copyClient copies client with its headers. Copies share their transport, and
+// package api writes into it how to dial a Unix socket each time that it makes
+// one, whoever is dialling meanwhile. So a copy for a socket has a transport of
+// its own, without idle connections, which nobody would close.
+func copyClient(client *api.Client) (*api.Client, error) {
+	config := client.CloneConfig() // its HttpClient is a copy, its transport is not
+	shared, ok := config.HttpClient.Transport.(*http.Transport)
+	if !ok || !onSocket(config) {
+		return client.CloneWithHeaders()
+	}
+	transport := shared.Clone()
+	transport.DisableKeepAlives = true
+	config.HttpClient.Transport = transport
+	own, err := api.NewClient(config)
+	if err == nil {
+		own.SetHeaders(client.Headers())
+	}
+	return own, err
+}
+
+func onSocket(c *api.Config) bool {
+	return strings.HasPrefix(cmp.Or(c.AgentAddress, c.Address), "unix://")
 }
 
 // send asks Vault once. An empty body is a nil answer.

@@ -1,0 +1,81 @@
+//go:build vault
+
+package vault_test
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/internal/vaultserver/vaulttest"
+	"github.com/rekey-go/rekey/source/vault"
+)
+
+// An agent puts a token of its own into requests, as Vault Agent and Vault
+// Proxy do. It listens before it has one.
+type agent struct {
+	*httptest.Server
+	token atomic.Value
+}
+
+func newAgent(t *testing.T, b *bench, listener net.Listener) *agent {
+	t.Helper()
+	target, err := url.Parse(b.proxy.Addr())
+	require.NoError(t, err)
+	transport := &http.Transport{}
+	a := &agent{}
+	a.Server = httptest.NewUnstartedServer(&httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Del("X-Vault-Token")
+		if token, ok := a.token.Load().(string); ok {
+			r.Out.Header.Set("X-Vault-Token", token)
+		}
+	}})
+	if listener != nil {
+		a.Listener.Close()
+		a.Listener = listener
+	}
+	a.Start()
+	t.Cleanup(func() {
+		a.Close()
+		transport.CloseIdleConnections()
+	})
+	return a
+}
+
+func TestClientsOfASocketDoNotRace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	mount := vaulttest.KV(t, b.Server, 2)
+	vaulttest.Do(t, b.Server, "PUT", mount+"/data/app", map[string]any{"data": map[string]any{"username": "u", "password": "p"}})
+	path := filepath.Join(t.TempDir(), "vault.sock")
+	listener, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	a := newAgent(t, b, listener)
+	a.token.Store(b.Server.RootToken())
+	client := clientOf(t, "unix://"+path, "")
+	src := vault.KV(client, mount, "app", nil)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 20 {
+				client.CloneConfig().HttpClient.CloseIdleConnections() // so that the next request dials
+				if _, err := src.Credential(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 50 {
+		get(t, vault.KV(client, mount, "app", nil)) // a second pool is opened
+	}
+	wg.Wait()
+}
