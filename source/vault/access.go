@@ -168,8 +168,8 @@ func (a *access) do(ctx context.Context, r request) (answer, error) {
 func (a *access) doAs(ctx context.Context, t *token, r request) (answer, error) {
 	began := time.Now()
 	secret, err := send(ctx, a.client, t.secret, r)
-	if a.session == nil && dead(err) {
-		err = source.Permanent(err) // until somebody gives the client another one
+	if a.session == nil && denied(err) {
+		err = a.refused(t, err)
 	}
 	return answer{secret, t, began}, err
 }

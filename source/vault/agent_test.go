@@ -12,10 +12,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/internal/vaultserver/vaulttest"
+	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/vault"
 )
 
@@ -49,6 +53,55 @@ func newAgent(t *testing.T, b *bench, listener net.Listener) *agent {
 		transport.CloseIdleConnections()
 	})
 	return a
+}
+
+func TestAnAgentThatHasNotLoggedInYetIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.Role("app", vaulttest.Role{})
+	token := vaulttest.NewToken(t, b.Server, vaulttest.Token{Policy: may(path), TTL: time.Hour})
+	a := newAgent(t, b, nil)
+	client := clientOf(t, a.URL, "")
+	_, err := vault.Dynamic(client, path, nil).Credential(t.Context())
+	e := typed(t, err, vault.Permission)
+	require.False(t, source.IsPermanent(err))
+	require.Contains(t, e.Detail, "VAULT_TOKEN")
+
+	opened := make(chan error, 1)
+	go func() {
+		r, err := refresh.New(t.Context(), vault.Dynamic(client, path, nil), quiet(t, nil))
+		if err == nil {
+			r.Close()
+		}
+		opened <- err
+	}()
+	eventually(t, func() bool { return len(b.proxy.Requests(path)) > 3 }, "tried again")
+	a.token.Store(token)
+	require.NoError(t, <-opened)
+
+	// A token of the agent's that has ended is the agent's to replace.
+	a.token.Store("hvs.ended")
+	_, err = vault.Dynamic(client, path, nil).Credential(t.Context())
+	kind(t, err, vault.Ended)
+	require.False(t, source.IsPermanent(err))
+}
+
+func TestNoTokenAtARemoteVaultIsAMistake(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.Role("app", vaulttest.Role{})
+	config := api.DefaultConfig()
+	require.NoError(t, config.Error)
+	config.Address = "http://vault.example:8200"
+	config.HttpClient.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(b.proxy.Addr()) }
+	defer config.HttpClient.CloseIdleConnections()
+	client, err := api.NewClient(config)
+	require.NoError(t, err)
+	client.ClearToken()
+	begun := time.Now()
+	_, err = refresh.New(t.Context(), vault.Dynamic(client, path, nil), quiet(t, nil))
+	require.Contains(t, typed(t, err, vault.Permission).Detail, "VAULT_TOKEN")
+	require.Less(t, time.Since(begun), 5*time.Second)
 }
 
 func TestClientsOfASocketDoNotRace(t *testing.T) {

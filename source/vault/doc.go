@@ -51,7 +51,10 @@
 // the refresher, which knows how urgent it is. Response wrapping is off too.
 // Without a [Session] the client's token is looked at anew at each request.
 //
-// Vault Agent: its proxy works as an address; turn its cache off for dynamic
-// roles. Its token sink is read by [TokenFile]. Files that it renders are for
-// package source/file.
+// Vault Agent and Vault Proxy work as an address, for a client that has no
+// token; turn their cache off for dynamic roles. They listen before they have
+// logged in, and Vault refuses what they pass on until then: at an address on
+// this machine, or in VAULT_AGENT_ADDR, such a refusal is tried again at
+// start-up. The token sink of an agent is read by [TokenFile]. Files that it
+// renders are for package source/file.
 package vault

@@ -75,7 +75,11 @@ func (d *dynamic) fetch(ctx context.Context) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		return d.access.doAs(ctx, t, d.read)
+		got, err := d.access.doAs(ctx, t, d.read)
+		if err == nil && t.blind {
+			d.warn()
+		}
+		return got, err
 	}
 	return d.access.do(ctx, d.read)
 }
@@ -122,7 +126,7 @@ func (d *dynamic) look(ctx context.Context) (*token, error) {
 	got, err := d.access.doAs(ctx, t, lookupSelf)
 	switch {
 	case kindOf(err) == Permission:
-		d.warn()
+		t = &token{secret: t.secret, blind: true}
 	case err == nil:
 		t, err = fromLookup(lookupSelf, t.secret, got.Secret, got.began)
 	}

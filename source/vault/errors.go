@@ -45,7 +45,8 @@ const (
 // contains a token or a password.
 //
 // Errors of the kinds Permission, NotFound and Refused, and Ended where
-// there is no way to another token, are marked by [source.Permanent].
+// there is no way to another token, are marked by [source.Permanent], unless
+// an agent that has not logged in yet may be the reason.
 type Error struct {
 	Op         string // what was tried: "read", "renew", "revoke", "log in", "look up"
 	Path       string // the request's path, without /v1/
