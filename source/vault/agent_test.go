@@ -104,6 +104,45 @@ func TestNoTokenAtARemoteVaultIsAMistake(t *testing.T) {
 	require.Less(t, time.Since(begun), 5*time.Second)
 }
 
+func TestF02TheTokenOfAnAgentIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	path := b.Role("app", vaulttest.Role{TTL: time.Hour})
+	for name, batch := range map[string]bool{"service": false, "batch": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			token := func(ttl time.Duration) string {
+				return vaulttest.NewToken(t, b.Server, vaulttest.Token{Policy: may(path), TTL: ttl, Batch: batch})
+			}
+			a := newAgent(t, b, nil)
+			a.token.Store(token(30 * time.Minute))
+			begun := time.Now()
+			src := vault.Dynamic(clientOf(t, a.URL, ""), path, nil)
+			c := get(t, src)
+			renewed, err := c.Lease.Renew(t.Context())
+			require.NoError(t, err)
+			if !batch { // Vault bounds a batch token's leases by itself
+				require.Equal(t, "vault token", c.Reason)
+				require.Equal(t, "vault token", renewed.Reason)
+			}
+			end := begun.Add(30*time.Minute + 2*time.Second)
+			require.WithinRange(t, renewed.Expires, begun.Add(30*time.Minute-5*time.Second), end)
+
+			// The lease ends with the token that it was made with.
+			a.token.Store(token(3 * time.Hour))
+			for range 2 {
+				renewed, err = c.Lease.Renew(t.Context())
+				if !batch || err != nil {
+					kind(t, err, vault.Ended)
+					require.True(t, source.IsPermanent(err))
+				}
+				require.True(t, renewed.Expires.Before(end))
+				require.True(t, get(t, src).Expires.After(end), "another one does not")
+			}
+		})
+	}
+}
+
 func TestClientsOfASocketDoNotRace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

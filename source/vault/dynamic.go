@@ -147,7 +147,7 @@ func (d *dynamic) bounds(t *token) *token {
 	if d.access.session != nil {
 		latest = d.access.session.now()
 	}
-	if t.same(latest) {
+	if t.same(latest) && !latest.replaces(t) {
 		return latest
 	}
 	return t

@@ -34,6 +34,8 @@ func (l *lease) granted(began, end time.Time, reason string) source.Credential {
 	return c
 }
 
+const otherToken = "the token has changed, and the lease ends with the one that it was made with"
+
 // Renew asks for the first duration again. A lease of a token that has been
 // replaced is not renewed: it would end with the old token all the same.
 func (l *lease) Renew(ctx context.Context) (source.Credential, error) {
@@ -46,7 +48,7 @@ func (l *lease) Renew(ctx context.Context) (source.Credential, error) {
 	}
 	switch t := l.source.access.current(); {
 	case t == nil || !t.same(l.token):
-		return source.Credential{}, ended("the token has changed, and the lease ends with the one that it was made with")
+		return source.Credential{}, ended(otherToken)
 	case !l.renewable:
 		return source.Credential{}, ended("Vault has made this lease without a way to renew it")
 	}
@@ -73,7 +75,10 @@ func (l *lease) Renew(ctx context.Context) (source.Credential, error) {
 	}
 	known := l.source.bounds(l.token).end
 	if l.source.access.session == nil && !known.IsZero() && known.Before(end) {
-		_, _ = l.source.look(ctx) // renewed meanwhile? If that cannot be told, what is known holds.
+		looked, err := l.source.look(ctx) // renewed meanwhile? If that cannot be told, what is known holds.
+		if err == nil && !looked.blind && looked.replaces(l.token) {
+			return source.Credential{}, ended(otherToken)
+		}
 	}
 	return l.granted(got.began, end, reason), nil
 }

@@ -36,6 +36,13 @@ func (t *token) same(other *token) bool {
 	return other != nil && t.secret.Equal(other.secret)
 }
 
+// replaces reports whether t, looked up later than before with the same text,
+// is another token: that of an agent, which has logged in again. Batch tokens
+// have no accessor, but an end that never moves.
+func (t *token) replaces(before *token) bool {
+	return t.accessor != before.accessor || (t.accessor == "" && t.end.After(before.end.Add(2*time.Second)))
+}
+
 // bound returns the earlier of end, which has a reason already, and the ends
 // that come with the token. Zero means none.
 func (t *token) bound(end time.Time, reason string) (time.Time, string) {
