@@ -31,7 +31,8 @@ const (
 	Ended Kind = "not valid any more"
 	// Sealed: Vault is sealed, starting, or a standby without a leader.
 	Sealed Kind = "sealed or not ready"
-	// Throttled: a rate limit of Vault's.
+	// Throttled: a rate limit of Vault's. How long it asks to wait is not looked
+	// at; the pauses of the refresher soon grow longer than such limits last.
 	Throttled Kind = "throttled"
 	// Unavailable: no answer, or a failure inside of Vault.
 	Unavailable Kind = "unavailable"
@@ -120,7 +121,9 @@ func (r request) failed(err error, token source.Secret) error {
 	// Vault has no codes beside the HTTP status. Its words only make the kind
 	// more precise; without them the error is handled nearly the same.
 	switch {
-	case safe.RawError && safe.StatusCode < 500 && safe.StatusCode != http.StatusTooManyRequests:
+	case safe.RawError && safe.StatusCode < 500 && safe.StatusCode != http.StatusTooManyRequests,
+		len(safe.Errors) == 0 && (safe.StatusCode == http.StatusUnauthorized || safe.StatusCode == http.StatusForbidden):
+		// Vault gives a reason when it forbids; a gateway or firewall may do without.
 		e.Kind = Malformed
 		return e
 	case safe.StatusCode == http.StatusForbidden && says("invalid token", "bad token"):
