@@ -79,12 +79,14 @@ type Session struct {
 	logins   int
 	renewals int
 	watches  map[*watch]struct{}
+	settled  bool // after the end: nothing is left to revoke
 
 	wake    chan struct{} // one slot
 	ctx     context.Context
 	cancel  context.CancelFunc
 	workers sync.WaitGroup // the loop and the announcements
 	shut    sync.Once
+	stopped chan struct{} // closed when the workers have ended
 }
 
 // A question is whether Vault still accepts a token.
@@ -114,7 +116,7 @@ func Login(ctx context.Context, client *api.Client, auth api.AuthMethod, opts *L
 	}
 	s := &Session{
 		client: own, auth: auth, opts: opts.withDefaults(),
-		changed: make(chan struct{}), wake: make(chan struct{}, 1), watches: make(map[*watch]struct{}),
+		changed: make(chan struct{}), wake: make(chan struct{}, 1), watches: make(map[*watch]struct{}), stopped: make(chan struct{}),
 	}
 	switch file, isFile := auth.(*tokenFile); {
 	case isFile:
@@ -234,32 +236,6 @@ func (s *Session) poke() {
 	case s.wake <- struct{}{}:
 	default: // it has been woken already
 	}
-}
-
-// Close stops keeping the token and waits for that. Unless
-// [LoginOptions.KeepToken] is set it revokes a token that the session has
-// logged in for, and with it all leases, so close the pools and refreshers
-// before. Closing twice is harmless.
-func (s *Session) Close() {
-	s.shut.Do(func() {
-		s.mu.Lock()
-		s.closed = true
-		s.broadcast()
-		s.mu.Unlock()
-		s.cancel()
-		s.workers.Wait()
-		s.answerQuestion(nil)
-		t := s.now()
-		if s.lender != nil || s.opts.KeepToken || t.accessor == "" || t.over(time.Now()) {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), s.opts.Timeout)
-		defer cancel()
-		err := s.revokeSelf(ctx, t)
-		if err != nil && kindOf(err) != Ended {
-			s.opts.Logger.Warn("rekey: Vault token not revoked, it ends by itself", "error", err, "expires", t.end)
-		}
-	})
 }
 
 // SessionHealth is how a session stands at one moment. It holds no secret.
