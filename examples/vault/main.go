@@ -33,6 +33,7 @@ type flags struct {
 	workers     int
 	conns       int
 	preferRenew bool
+	log         bool
 	json        bool
 
 	lives setup.Options
@@ -44,6 +45,7 @@ func main() {
 	flag.IntVar(&f.workers, "workers", 32, "clients")
 	flag.IntVar(&f.conns, "conns", 16, "connections of the pool")
 	flag.BoolVar(&f.preferRenew, "prefer-renew", false, "renew leases as long as Vault allows, rather than replace them")
+	flag.BoolVar(&f.log, "log", false, "show what the library logs, on standard error")
 	flag.BoolVar(&f.json, "json", false, "end with one line of JSON")
 	flag.Parse()
 
@@ -83,9 +85,13 @@ func run(ctx context.Context, f flags) (_ summary, err error) {
 	}
 	defer client.CloneConfig().HttpClient.CloseIdleConnections()
 
+	log := slog.New(slog.DiscardHandler) // the table says more
+	if f.log {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
 	service, err := start(ctx, client, lab.RoleID, lab.SecretID, fmt.Sprintf("%s&pool_max_conns=%d", lab.DSN(), f.conns), &pool.Options{
-		Refresh: &refresh.Options{PreferRenew: f.preferRenew, Logger: slog.New(slog.DiscardHandler)}, // the table says more
-		Logger:  slog.New(slog.DiscardHandler),
+		Refresh: &refresh.Options{PreferRenew: f.preferRenew, Logger: log},
+		Logger:  log,
 	})
 	if err != nil {
 		return summary{}, err

@@ -40,8 +40,7 @@ func start(ctx context.Context, client *api.Client, roleID, secretID, dsn string
 // says what could not be done before ctx ends.
 func (s *service) stop(ctx context.Context) error {
 	err := s.db.Shutdown(ctx)
-	s.session.Close() // after the pool: the leases end with the token
-	return err
+	return errors.Join(err, s.session.Shutdown(ctx)) // after the pool: the leases end with the token
 }
 
 // migrate makes what the application needs in its database. The table belongs
