@@ -117,6 +117,7 @@ func (l *Lab) engine(ctx context.Context, o Options, password string) error {
 		"username":                "vault",
 		"password":                password,
 		"password_authentication": "scram-sha-256",
+		"username_template":       "{{.RoleName}}-{{unix_time}}-{{random 8}}",
 		"allowed_roles":           "app",
 	})
 	if err != nil {

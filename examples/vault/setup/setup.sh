@@ -14,6 +14,7 @@ printf %s "$PASSWORD" | vault write database/config/app \
 	username=vault \
 	password=- \
 	password_authentication=scram-sha-256 \
+	username_template='{{.RoleName}}-{{unix_time}}-{{random 8}}' \
 	allowed_roles=app
 vault write -force database/rotate-root/app
 
