@@ -154,7 +154,7 @@ func (a *access) do(ctx context.Context, r request) (answer, error) {
 	if a.session == nil || !denied(err) {
 		return got, err
 	}
-	renewed, sessionErr := a.session.doubt(ctx, t)
+	renewed, sessionErr := a.session.doubt(ctx, t, err)
 	switch {
 	case sessionErr != nil:
 		return answer{}, sessionErr

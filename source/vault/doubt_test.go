@@ -96,3 +96,22 @@ func TestAStormOfDoubtsIsOneQuestionASecond(t *testing.T) {
 	require.LessOrEqual(t, len(b.proxy.Requests("auth/token/lookup-self"))-asked, 4)
 	require.Equal(t, 1, s.Health().Logins)
 }
+
+func TestALookupThatFailsSettlesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	mount := vaulttest.KV(t, b.Server, 2)
+	vaulttest.Do(t, b.Server, "PUT", mount+"/data/app", map[string]any{"data": map[string]any{"username": "u", "password": "p"}})
+	role := vaulttest.NewAppRole(t, b.Server, vaulttest.Token{Policy: vaulttest.Rule(mount+"/data/app", "read"), TTL: time.Hour})
+	s := login(t, b.client(""), appRole{role}, nil)
+	src := vault.KV(nil, mount, "app", &vault.Options{Session: s})
+	time.Sleep(1100 * time.Millisecond) // what was just accepted is not asked about again at once
+	b.proxy.Break(vaulttest.Fault{Path: mount, Times: 1, Status: http.StatusForbidden})
+	b.proxy.Break(vaulttest.Fault{Path: "auth/token/lookup-self", Times: 1, Status: http.StatusInternalServerError})
+	_, err := src.Credential(t.Context())
+	kind(t, err, vault.Permission)
+	require.True(t, s.Health().Valid, "a failure is no reason to give a token up")
+	vaulttest.Do(t, b.Server, "PUT", "sys/leases/revoke-prefix/auth/"+role.Mount+"/login", map[string]any{"sync": true})
+	get(t, src)
+	require.Equal(t, 2, s.Health().Logins)
+}

@@ -130,7 +130,10 @@ func (s *Session) check(ctx context.Context, q *question) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answered = time.Now() // even if the answer says nothing: it is not asked again at once
+	s.asked = time.Now()
+	if err == nil {
+		s.answered = s.asked
+	}
 }
 
 // lose notes that Vault does not accept the token.

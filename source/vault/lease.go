@@ -55,7 +55,7 @@ func (l *lease) Renew(ctx context.Context) (source.Credential, error) {
 	got, err := l.source.access.doAs(ctx, l.token, r)
 	if err != nil {
 		if s := l.source.access.session; s != nil && denied(err) {
-			s.suspect(l.token)
+			s.suspect(l.token, err)
 		}
 		if kindOf(err) == Ended {
 			err = source.Permanent(err)

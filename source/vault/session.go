@@ -75,6 +75,7 @@ type Session struct {
 	lastErr  error         // of the last one; nil: it succeeded
 	next     time.Time     // no attempt before, unless the token is doubted
 	question *question     // asked, not yet answered
+	asked    time.Time     // when a question was put last
 	answered time.Time     // when Vault last accepted the token
 	logins   int
 	renewals int
@@ -196,9 +197,9 @@ func (s *Session) use(ctx context.Context) (*token, error) {
 }
 
 // doubt has Vault asked whether it still accepts t, which it has refused
-// something. A token that replaces t is returned; nil: t is good.
-func (s *Session) doubt(ctx context.Context, t *token) (*token, error) {
-	q := s.suspect(t)
+// something with err. A token that replaces t is returned; nil: t is good.
+func (s *Session) doubt(ctx context.Context, t *token, err error) (*token, error) {
+	q := s.suspect(t, err)
 	if q != nil {
 		select {
 		case <-q.done:
@@ -217,11 +218,14 @@ func (s *Session) doubt(ctx context.Context, t *token) (*token, error) {
 const settledFor = time.Second
 
 // suspect asks whether t is still accepted, without waiting for the answer; nil
-// if that is known.
-func (s *Session) suspect(t *token) *question {
+// if that is known, or was asked just now and err says nothing of the token.
+func (s *Session) suspect(t *token, err error) *question {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.lost || !t.same(s.token.Load()) || time.Since(s.answered) < settledFor {
+		return nil
+	}
+	if !dead(err) && time.Since(s.asked) < settledFor {
 		return nil
 	}
 	if s.question == nil {
