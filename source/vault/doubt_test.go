@@ -1,5 +1,3 @@
-//go:build vault
-
 package vault_test
 
 import (
@@ -105,7 +103,7 @@ func TestALookupThatFailsSettlesNothing(t *testing.T) {
 	role := vaulttest.NewAppRole(t, b.Server, vaulttest.Token{Policy: vaulttest.Rule(mount+"/data/app", "read"), TTL: time.Hour})
 	s := login(t, b.client(""), appRole{role}, nil)
 	src := vault.KV(nil, mount, "app", &vault.Options{Session: s})
-	time.Sleep(1100 * time.Millisecond) // what was just accepted is not asked about again at once
+	eventually(t, func() bool { return vault.Settled(s) }, "what was just accepted is not asked about again at once")
 	b.proxy.Break(vaulttest.Fault{Path: mount, Times: 1, Status: http.StatusForbidden})
 	b.proxy.Break(vaulttest.Fault{Path: "auth/token/lookup-self", Times: 1, Status: http.StatusInternalServerError})
 	_, err := src.Credential(t.Context())

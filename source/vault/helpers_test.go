@@ -152,6 +152,21 @@ func eventually(t testing.TB, condition func() bool, what string) {
 	require.Eventually(t, condition, patience, 5*time.Millisecond, what)
 }
 
+// throughout has check run again and again until done.
+func throughout(t testing.TB, done func() bool, check func()) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		check()
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			return
+		}
+	}
+}
+
 func get(t testing.TB, src source.Source) source.Credential {
 	t.Helper()
 	c, err := src.Credential(t.Context())

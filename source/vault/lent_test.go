@@ -1,5 +1,3 @@
-//go:build vault
-
 package vault_test
 
 import (
@@ -24,7 +22,7 @@ func TestALentTokenThatMayNotLookItselfUpIsNotGivenUp(t *testing.T) {
 	s := login(t, client, nil, &vault.LoginOptions{Poll: 50 * time.Millisecond})
 	o := &vault.Options{Session: s}
 	get(t, vault.KV(client, mount, "app", o))
-	time.Sleep(1100 * time.Millisecond) // what was just accepted is not asked about again at once
+	eventually(t, func() bool { return vault.Settled(s) }, "what was just accepted is not asked about again at once")
 	_, err := vault.KV(client, mount, "forbidden", o).Credential(t.Context())
 	kind(t, err, vault.Permission)
 	require.True(t, s.Health().Valid, "one forbidden path does not stop the others")
@@ -41,7 +39,7 @@ func TestALentTokenThatVaultAcceptsAgainIsTakenUp(t *testing.T) {
 	}))
 	s := login(t, client, nil, nil)
 	src := vault.KV(client, mount, "app", &vault.Options{Session: s})
-	time.Sleep(1100 * time.Millisecond) // what was just accepted is not asked about again at once
+	eventually(t, func() bool { return vault.Settled(s) }, "what was just accepted is not asked about again at once")
 	b.proxy.Break(vaulttest.Fault{Status: http.StatusForbidden, Body: `{"errors":["permission denied","invalid token"]}`})
 	_, err := src.Credential(t.Context())
 	kind(t, err, vault.Ended)

@@ -23,11 +23,10 @@ func TestG7LeasesThatMayNotBeRevoked(t *testing.T) {
 	p := b.pool(4, vault.Dynamic(b.limited(vaulttest.Rule(path, "read")), path, nil), nil)
 	l := use(t, p)
 	most := 0
-	for p.Refresher().Current().Generation < 6 {
+	throughout(t, func() bool { return p.Refresher().Current().Generation >= 6 }, func() {
 		most = max(most, len(b.Leases("app")))
 		require.LessOrEqual(t, p.Health().LiveLeases, 2)
-		time.Sleep(50 * time.Millisecond) // polling
-	}
+	})
 	none(t, l)
 	require.Equal(t, 2, most, "leases alive at a time")
 	b.requireTurns(path, ttl)
@@ -52,14 +51,13 @@ func TestG7LeasesThatCannotBeRevoked(t *testing.T) {
 	p := b.pool(4, vault.Dynamic(b.limited(may(path)), path, nil), nil)
 	l := use(t, p)
 	refusal := ""
-	for p.Refresher().Current().Generation < 5 {
+	throughout(t, func() bool { return p.Refresher().Current().Generation >= 5 }, func() {
 		_, err := p.Exec(t.Context(), fmt.Sprintf("create table if not exists mine_%d (id int)", p.Refresher().Current().Generation))
 		require.NoError(t, err)
 		health := p.Health()
 		require.LessOrEqual(t, health.LiveLeases, 2)
 		refusal = max(refusal, health.Refusal)
-		time.Sleep(50 * time.Millisecond) // polling
-	}
+	})
 	none(t, l)
 	b.requireTurns(path, ttl)
 	require.Equal(t, refresh.Fresh, p.Health().State)

@@ -1,5 +1,3 @@
-//go:build vault
-
 package vault_test
 
 import (
