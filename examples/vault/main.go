@@ -101,10 +101,13 @@ func run(ctx context.Context, f flags) (_ summary, err error) {
 		return summary{}, err
 	}
 	clients := load.Start(ctx, f.workers, service.statement)
-	table := newTable(os.Stdout, lab, service, clients, leases)
-	table.watch(ctx, f.length)
+	progress := newTable(os.Stdout, lab, service, clients, leases)
+	progress.Watch(ctx, progress.Begin().Add(f.length))
 	report := clients.Stop()
-	s := table.summary(report)
+	s := summary{
+		Summary:     progress.Summary(report, int(service.db.Health().Generation)-1),
+		VaultLogins: service.session.Health().Logins,
+	}
 
 	stopping, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
