@@ -73,7 +73,9 @@ func (r *Refresher) discard(c source.Credential, why string) {
 // that it is revoked.
 type returned struct {
 	credential source.Credential
-	refused    error // why not; nil while the store may still do it
+	again      chan struct{} // one slot: ask the store once more
+	asking     bool          // the store has not refused yet, or is asked once more; guarded by Refresher.mu
+	refused    error         // why the store has not revoked it; guarded by Refresher.mu
 }
 
 // giveBack has the lease of c, if it has a live one, revoked by a worker.
@@ -81,16 +83,17 @@ func (r *Refresher) giveBack(c source.Credential) {
 	if !alive(time.Now(), c) {
 		return
 	}
-	l := &returned{credential: c}
+	l := &returned{credential: c, again: make(chan struct{}, 1), asking: true}
 	r.mu.Lock()
 	r.returned = append(r.returned, l)
 	r.mu.Unlock()
 	r.workers.Go(func() { r.revoke(l) })
 }
 
-// revoke has a lease revoked. Where the store refuses three times, or for good,
-// it is asked every longestRefusal from then on, until the lease has ended by
-// itself. On shutdown what is left falls to revokeAll.
+// revoke has a lease revoked. It asks the store until the lease has ended by
+// itself, after growing pauses, or after longestRefusal where the store refuses
+// for good, and whenever another lease is due. On shutdown what is left falls
+// to revokeAll.
 func (r *Refresher) revoke(l *returned) {
 	const tries = 3
 	var last error
@@ -105,14 +108,21 @@ func (r *Refresher) revoke(l *returned) {
 		if r.ctx.Err() != nil {
 			return
 		}
-		last = err
+		if last == nil || !reached(time.Now(), l.credential.Expires) { // else the end of the lease has cut it off
+			last = err
+		}
 		pause := backoff(n, r.opts.MinBackoff, r.opts.MaxBackoff, 1)
-		if n >= tries || source.IsPermanent(err) {
+		if source.IsPermanent(err) {
 			pause = longestRefusal
-			r.noteRefused(l, err)
+		}
+		if n >= tries || source.IsPermanent(err) {
+			r.noteRefused(l, last)
 		}
 		ctx, cancel = l.within(r.ctx, pause)
-		<-ctx.Done()
+		select {
+		case <-l.again:
+		case <-ctx.Done():
+		}
 		cancel()
 		if r.ctx.Err() != nil {
 			return
@@ -158,7 +168,7 @@ func (r *Refresher) noteRefused(l *returned, err error) {
 	if l.refused == nil {
 		r.status.revokeFailures++
 	}
-	l.refused = err
+	l.asking, l.refused = false, err
 	r.status.refusal = fmt.Errorf("the store does not revoke the lease of user %q: %w; no more than two are kept alive, so replacements may come later than planned; "+
 		"grant this service the right to revoke its leases, or mend what the store does to revoke them", c.Username, err)
 	r.broadcast()

@@ -50,7 +50,8 @@ func (r *Refresher) live(now time.Time) (live []source.Credential) {
 
 // makeRoom tries to bring the number of live leases to one: the oldest drains,
 // or is retired by force when waiting any longer would put the current one at
-// risk. Revocations under way are waited for too.
+// risk. Revocations under way are waited for, and those that the store has
+// refused are tried once more.
 func (r *Refresher) makeRoom() {
 	for oldest := r.excess(); oldest != nil; oldest = r.excess() {
 		r.mu.Lock()
@@ -63,8 +64,19 @@ func (r *Refresher) makeRoom() {
 		}
 		r.retire(oldest)
 	}
+	r.mu.Lock()
+	for _, l := range r.returned {
+		if l.refused != nil && !reached(time.Now(), l.credential.Expires) {
+			select {
+			case l.again <- struct{}{}:
+				l.asking = true
+			default: // it is under way
+			}
+		}
+	}
+	r.mu.Unlock()
 	r.wait(max(r.patience(), time.Second), func() bool {
-		return !slices.ContainsFunc(r.returned, func(l *returned) bool { return l.refused == nil && !reached(time.Now(), l.credential.Expires) })
+		return !slices.ContainsFunc(r.returned, func(l *returned) bool { return l.asking && !reached(time.Now(), l.credential.Expires) })
 	})
 }
 
@@ -99,11 +111,20 @@ func (r *Refresher) patience() time.Duration {
 }
 
 // wait blocks until ready, which is called with mu held, and reports whether it
-// became true within d.
+// became true within d. It gives up when the database begins to reject the
+// current credential.
 func (r *Refresher) wait(d time.Duration, ready func() bool) bool {
 	ctx, cancel := context.WithTimeout(r.ctx, d)
 	defer cancel()
-	return nil == r.await(ctx, func(time.Time) (bool, time.Time, error) { return ready(), time.Time{}, nil })
+	r.mu.Lock()
+	rejected := r.current.Load().trial.suspect()
+	r.mu.Unlock()
+	return nil == r.await(ctx, func(time.Time) (bool, time.Time, error) {
+		if !rejected && r.current.Load().trial.suspect() {
+			return false, time.Time{}, ErrRejected
+		}
+		return ready(), time.Time{}, nil
+	})
 }
 
 // room returns nil if a lease may be fetched now, else a crowdedError. asked

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -105,7 +104,7 @@ func TestASecretThatIsScheduledForDeletion(t *testing.T) {
 
 // Whatever answers, the error shows nothing of the answer.
 func TestF38NoAnswerIsShown(t *testing.T) {
-	for name, answer := range map[string]func(*http.Request) (*http.Response, error){
+	for name, answer := range map[string]http.HandlerFunc{
 		"cut":            says(http.StatusOK, `{"ARN":"x","SecretString":"`+canary),
 		"garbage":        says(http.StatusOK, canary),
 		"wrong type":     says(http.StatusOK, `{"SecretString":["`+canary+`"]}`),
@@ -113,9 +112,7 @@ func TestF38NoAnswerIsShown(t *testing.T) {
 		"a bad error":    says(http.StatusBadRequest, `{"__type":`+canary),
 		"nothing at all": says(http.StatusOK, ""),
 		"no value":       says(http.StatusOK, `{"ARN":"x"}`),
-		"broken off": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(&breaking{text: `{"SecretString":"` + canary})}, nil
-		},
+		"broken off":     cut(`{"SecretString":"` + canary),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -132,20 +129,8 @@ func TestF38NoAnswerIsShown(t *testing.T) {
 	}
 }
 
-// breaking is a body that ends with an error.
-type breaking struct{ text string }
-
-func (b *breaking) Read(p []byte) (int, error) {
-	n := copy(p, b.text)
-	b.text = b.text[n:]
-	if n == 0 {
-		return 0, io.ErrUnexpectedEOF
-	}
-	return n, nil
-}
-
 func TestTheLastGoodOneServesWhileTheStoreIsInTrouble(t *testing.T) {
-	for _, answer := range []func(*http.Request) (*http.Response, error){
+	for _, answer := range []http.HandlerFunc{
 		fails("ThrottlingException", "Rate exceeded"),
 		fails("AccessDeniedException", "Access to KMS is not allowed"),
 		fails("ExpiredTokenException", "expired"),

@@ -3,6 +3,7 @@ package secretsmanager_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,14 +40,14 @@ type lab struct {
 	t testing.TB
 
 	mu       sync.Mutex
-	requests []string                                    // the operations, in their order
-	instead  func(*http.Request) (*http.Response, error) // answers in place of the store; nil: nobody
+	requests []string         // the operations, in their order
+	instead  http.HandlerFunc // answers in place of the store; nil: nobody
 }
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{Store: smserver.New(), t: t}
-	t.Cleanup(l.Store.Close)
+	t.Cleanup(l.Close)
 	l.Client = sdk.New(sdk.Options{
 		Region: "eu-central-1", BaseEndpoint: aws.String("http://secretsmanager.test"), HTTPClient: l,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -67,34 +69,44 @@ func (l *lab) Do(r *http.Request) (*http.Response, error) {
 	l.requests = append(l.requests, strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager."))
 	instead := l.instead
 	l.mu.Unlock()
-	if instead != nil {
-		return instead(r)
-	}
 	w := httptest.NewRecorder()
-	l.Store.ServeHTTP(w, r)
-	return w.Result(), nil
+	if instead == nil {
+		instead = l.ServeHTTP
+	}
+	instead(w, r)
+	res := w.Result()
+	if res.Header.Get("Cut") != "" {
+		res.Body = io.NopCloser(io.MultiReader(res.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	}
+	return res, nil
 }
 
 // breaks has answer take the store's place; nil: the store answers again.
-func (l *lab) breaks(answer func(*http.Request) (*http.Response, error)) {
+func (l *lab) breaks(answer http.HandlerFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.instead = answer
 }
 
-// says is an answer with this status and body.
-func says(status int, body string) func(*http.Request) (*http.Response, error) {
-	return func(*http.Request) (*http.Response, error) {
-		w := httptest.NewRecorder()
+// says answers with this status and body.
+func says(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(status)
-		_, _ = w.WriteString(body)
-		return w.Result(), nil
+		_, _ = io.WriteString(w, body)
 	}
 }
 
-// fails is an error of the service.
-func fails(code, message string) func(*http.Request) (*http.Response, error) {
+// cut is an answer that breaks off after body.
+func cut(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cut", "true")
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// fails answers with an error of the service.
+func fails(code, message string) http.HandlerFunc {
 	body, _ := json.Marshal(map[string]string{"__type": code, "message": message})
 	return says(http.StatusBadRequest, string(body))
 }

@@ -113,7 +113,8 @@ func TestRotationHealthOfAPrefix(t *testing.T) {
 	require.Len(t, seen, 150)
 	require.Equal(t, []string{"ListSecrets", "ListSecrets"}, l.sent(), "a hundred a page")
 
-	for range secretsmanager.RotationHealths(t.Context(), l, "shop/", nil) {
+	for _, err := range secretsmanager.RotationHealths(t.Context(), l, "shop/", nil) {
+		require.NoError(t, err)
 		break
 	}
 	require.Len(t, l.sent(), 1, "no more pages than asked for")

@@ -3,6 +3,7 @@ package secretsmanager_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -90,9 +91,9 @@ func TestBinarySecret(t *testing.T) {
 	_, err = l.PutSecretValue(t.Context(), &sdk.PutSecretValueInput{SecretId: aws.String(name), SecretBinary: []byte{0, 1, 2}})
 	require.NoError(t, err)
 	c := get(t, l.source(&secretsmanager.Options{Parse: func(value []byte) (source.Credential, error) {
-		return source.Credential{Username: "app", Password: source.NewSecret(fmt.Sprint(value))}, nil
+		return source.Credential{Username: "app", Password: source.NewSecret(hex.EncodeToString(value))}, nil
 	}}))
-	require.Equal(t, "[0 1 2]", c.Password.Reveal())
+	require.Equal(t, "000102", c.Password.Reveal())
 }
 
 // The cost at the defaults, over a simulated week with a rotation a day.

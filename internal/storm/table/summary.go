@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-
 	"time"
 
 	"github.com/rekey-go/rekey/internal/storm/load"
