@@ -40,6 +40,7 @@ type keeper struct {
 	deadline time.Time     // the earliest that the next survey is planned for
 	counts   counts
 	canary   canary
+	turnaway turnaway
 
 	nextProbe, probing time.Time     // probing: until then every connection that is lent is looked at
 	quiet              time.Duration // for how long nobody has lent
@@ -123,29 +124,6 @@ func (c consumer) Changed() {
 	k.rolling.Store(true)
 	k.broadcast()
 	k.poke()
-}
-
-// lend decides whether a connection may be lent. A stale one that is still
-// good is given up only within the pace, and not when it is lent for the first
-// time: it may have been made for the very caller who asks.
-func (k *keeper) lend(l *Login) bool {
-	return l == nil || !l.over() && !k.giveUp(l)
-}
-
-// giveUp decides whether a connection that is still good is given up because it
-// is stale. One of a user that was taken back is at once.
-func (k *keeper) giveUp(l *Login) bool {
-	if l.unfit.Load() {
-		return true
-	}
-	if l.hold.Stays() || !l.lent.Swap(true) {
-		return false
-	}
-	given := k.allowance.Add(-1) >= 0
-	if given {
-		l.given.Store(true)
-	}
-	return given
 }
 
 // begin registers a login under h.

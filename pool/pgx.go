@@ -80,6 +80,7 @@ func New(ctx context.Context, config *pgxpool.Config, r *refresh.Refresher, opts
 	o := opts.withDefaults()
 	config = config.Copy()
 	k := newKeeper(r, o)
+	k.turnaway.size = int(config.MaxConns)
 	k.classify = o.Classify
 	if k.classify == nil {
 		k.classify = ClassifyPostgres
