@@ -8,20 +8,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/rekey-go/rekey/internal/filelock"
 )
 
-// locked runs f while no other test binary does, as they run side by side: one
-// installs and the others wait for it.
-func locked(path string, f func() error) error {
-	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// locked runs f while no other test binary does.
+func locked(ctx context.Context, path string, f func() error) error {
+	unlock, err := filelock.Lock(ctx, path)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
+	defer unlock()
 	return f()
 }
 
@@ -34,7 +31,7 @@ func installPackage(ctx context.Context, log *log.Logger) error {
 	if os.Geteuid() != 0 {
 		return errors.New("installing one needs root")
 	}
-	return locked(filepath.Join(os.TempDir(), "rekey-my-install.lock"), func() error {
+	return locked(ctx, filepath.Join(os.TempDir(), "rekey-my-install.lock"), func() error {
 		if _, ok := installed(MariaDB); ok {
 			return nil
 		}
@@ -79,7 +76,7 @@ func unpacked(ctx context.Context, log *log.Logger) (program, error) {
 		return program{}, err
 	}
 	root := filepath.Join(cache, "mysql")
-	err := locked(filepath.Join(cache, "mysql.lock"), func() error {
+	err := locked(ctx, filepath.Join(cache, "mysql.lock"), func() error {
 		if _, err := os.Stat(root); err == nil {
 			return nil
 		}

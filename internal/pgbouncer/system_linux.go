@@ -8,7 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+
+	"github.com/rekey-go/rekey/internal/filelock"
 )
 
 const place = "/usr/sbin/pgbouncer" // not in every PATH
@@ -24,14 +25,11 @@ func find(ctx context.Context, log *log.Logger) (string, error) {
 		return "", errors.New("there is no pgbouncer here and installing it needs root")
 	}
 	// Test binaries run side by side: one installs, the others wait for it.
-	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "rekey-pgbouncer-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := filelock.Lock(ctx, filepath.Join(os.TempDir(), "rekey-pgbouncer-install.lock"))
 	if err != nil {
 		return "", err
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", err
-	}
+	defer unlock()
 	if path, err := exec.LookPath(place); err == nil {
 		return path, nil
 	}

@@ -7,7 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+
+	"github.com/rekey-go/rekey/internal/filelock"
 )
 
 // installPackage installs Debian's or Ubuntu's postgresql, if we may, without
@@ -20,14 +21,11 @@ func installPackage(ctx context.Context, log *log.Logger) (err error) {
 		return errors.New("installing one needs root")
 	}
 	// Test binaries run side by side: one installs, the others wait for it.
-	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "rekey-pg-install.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := filelock.Lock(ctx, filepath.Join(os.TempDir(), "rekey-pg-install.lock"))
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return err
-	}
+	defer unlock()
 	if findBinaries() != "" {
 		return nil
 	}

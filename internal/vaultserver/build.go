@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/rekey-go/rekey/internal/filelock"
 )
 
 // build returns the program of the nested module for this very source, made
@@ -40,7 +42,7 @@ func build(ctx context.Context, log *log.Logger) (string, error) {
 		return path, nil
 	}
 	// Test binaries run side by side: one builds, the others wait for it.
-	unlock, err := lock(ctx, filepath.Join(cache, "vault.lock"))
+	unlock, err := filelock.Lock(ctx, filepath.Join(cache, "vault.lock"))
 	if err != nil {
 		return "", err
 	}

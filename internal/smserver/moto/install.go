@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/rekey-go/rekey/internal/filelock"
 )
 
 // requirement is what pip installs.
@@ -36,7 +38,7 @@ func environment(ctx context.Context, log *log.Logger) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(ctx, filepath.Join(cache, "moto.lock"))
+	unlock, err := filelock.Lock(ctx, filepath.Join(cache, "moto.lock"))
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,8 @@
 //go:build unix
 
-package vaultserver
+// Package filelock lets test binaries that run side by side take turns, as when
+// one of them installs what all need.
+package filelock
 
 import (
 	"context"
@@ -10,9 +12,9 @@ import (
 	"time"
 )
 
-// lock takes a lock that processes share, which ends with the process at the
-// latest.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+// Lock takes the lock that processes share under path. It ends with the process
+// at the latest.
+func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
