@@ -89,3 +89,36 @@ func TestSourceWithoutCandidates(t *testing.T) {
 		assert.Contains(t, r.Health().LastError, `still holds the credential of user "app" that the database rejects`)
 	})
 }
+
+// What serves was a candidate and is rejected in its turn, while what the
+// source holds does not work either.
+func TestCandidatesAreTriedAgainWhenOneHasServed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := script()
+		s.Set(cred("current"))
+		s.Offer(cred("pending"))
+		r := start(t, s, nil)
+		db := &database{}
+		attach(t, r, db)
+		db.refuses(rejection("password"), "current")
+		r.Invalidate(1)
+		synctest.Wait()
+		require.Equal(t, "pending", r.Current().Username)
+
+		db.refuses(rejection("password"), "current", "pending")
+		s.Offer(cred("pending"), cred("the next one"))
+		asked := len(db.asked())
+		r.Invalidate(2)
+		_, err := r.Latest(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "the next one", r.Current().Username)
+		assert.NotContains(t, db.asked()[asked:], "pending", "it was rejected just now")
+
+		// As long as what serves works, others are not tried.
+		s.Set(cred("wrong"))
+		s.Offer(cred("previous"))
+		db.refuses(rejection("password"), "wrong")
+		advance(6 * time.Minute)
+		assert.Equal(t, "the next one", r.Current().Username)
+	})
+}

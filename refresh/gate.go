@@ -12,22 +12,28 @@ import (
 
 // consider passes a fetched credential through the gate: unchanged, it at most
 // moves the end of the current one; changed, it is adopted if every consumer
-// accepts it. If the database rejects the current credential and the source
-// has nothing new, its other candidates are tried. Without an error, what is
-// current now is as good as the source knows.
+// accepts it. If the database rejects both it and the current one, the source's
+// other candidates are tried. Without an error, what is current now is as good
+// as the source knows.
 func (r *Refresher) consider(c source.Credential) error {
 	g := r.current.Load()
-	if !c.Same(g.snapshot().Credential) {
-		return r.admit(c)
+	old := g.snapshot().Credential
+	var err error
+	if c.Same(old) {
+		r.update(g, c)
+	} else if err = r.admit(c); !errors.Is(err, ErrRejected) {
+		return err
 	}
-	r.update(g, c)
 	r.mu.Lock()
 	rejected := g.trial.suspect()
 	r.mu.Unlock()
-	if rejected {
-		return r.tryCandidates(g.snapshot().Credential)
+	switch {
+	case !rejected:
+		return err
+	case err == nil:
+		err = fmt.Errorf("the source still holds the credential of user %q that the database rejects: %w", old.Username, ErrRejected)
 	}
-	return nil
+	return r.tryCandidates(old, err)
 }
 
 // update takes over what the source says anew about the life of g.
@@ -52,9 +58,8 @@ func (r *Refresher) update(g *generation, c source.Credential) {
 }
 
 // tryCandidates offers what else the source has to the gate and stops at the
-// first that passes.
-func (r *Refresher) tryCandidates(current source.Credential) error {
-	failure := fmt.Errorf("the source still holds the credential of user %q that the database rejects: %w", current.Username, ErrRejected)
+// first that passes. failure says why they are needed.
+func (r *Refresher) tryCandidates(current source.Credential, failure error) error {
 	cs, ok := r.src.(source.CandidateSource)
 	if !ok {
 		return failure
