@@ -122,3 +122,25 @@ func TestCandidatesAreTriedAgainWhenOneHasServed(t *testing.T) {
 		assert.Equal(t, "the next one", r.Current().Username)
 	})
 }
+
+// The budget of what the source holds is spent while a candidate serves. Then
+// the database goes back to it.
+func TestWhatTheSourceHoldsIsTriedSoonerWhenACandidateIsRejected(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := script()
+		s.Set(cred("current"))
+		s.Offer(cred("pending"))
+		r := start(t, s, nil)
+		db := &database{}
+		attach(t, r, db)
+		db.refuses(rejection("password"), "current")
+		r.Invalidate(1)
+		advance(15 * time.Minute)
+		require.Equal(t, "pending", r.Current().Username)
+
+		db.refuses(rejection("password"), "pending")
+		r.Invalidate(2)
+		advance(time.Minute + 5*time.Second)
+		assert.Equal(t, "current", r.Current().Username, "without the pause of ten minutes")
+	})
+}

@@ -60,7 +60,8 @@ type Options struct {
 	LoginBudget int
 
 	// LoginPause is the time after which, with the budget spent, a single
-	// login is tried again. Zero: 10 min. Negative: never; only a new
+	// login is tried again. Zero: 10 min. A tenth of it when the database rejects
+	// what has served since: it may have gone back. Negative: never; only a new
 	// credential or [Refresher.Refresh] helps.
 	LoginPause time.Duration
 

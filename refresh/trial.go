@@ -12,6 +12,7 @@ import "time"
 type trial struct {
 	rejections int
 	since      time.Time // when the first of them was
+	last       time.Time // when the last of them was
 	next       time.Time // no login before; zero: never again
 	budget     int
 	pause      time.Duration
@@ -22,7 +23,7 @@ const firstLoginPause = time.Second
 
 // rejected notes that the database rejected a login at now.
 func (t *trial) rejected(now time.Time, budget int, pause time.Duration) {
-	t.budget, t.pause = budget, pause
+	t.budget, t.pause, t.last = budget, pause, now
 	if t.rejections++; t.rejections == 1 {
 		t.since = now
 	}
@@ -58,10 +59,15 @@ func (t *trial) again() string {
 	return "before " + t.next.Format(time.RFC3339) + " unless the source has another one"
 }
 
-// hasten lets the next login go at once where the budget allows: something has
-// changed that makes another outcome likely.
+// hasten lets the next login go at once where the budget allows, and with the
+// budget spent after a tenth of the long pause: something has changed that
+// makes another outcome likely.
 func (t *trial) hasten(now time.Time) {
-	if t.suspect() && !t.open() {
+	switch {
+	case !t.suspect():
+	case !t.open():
 		t.next = now
+	case t.pause > 0:
+		t.next = t.last.Add(t.pause / 10)
 	}
 }

@@ -61,7 +61,13 @@ func TestTrialHasten(t *testing.T) {
 	assert.True(t, tr.allow(now))
 	tr.rejected(now, 2, time.Minute)
 	tr.hasten(now)
-	assert.False(t, tr.allow(now), "never beyond the budget")
+	assert.False(t, tr.allow(now.Add(6*time.Second-1)), "the budget is spent")
+	assert.True(t, tr.allow(now.Add(6*time.Second)), "a tenth of the long pause")
+
+	tr = trial{}
+	tr.rejected(now, 1, -1)
+	tr.hasten(now)
+	assert.False(t, tr.allow(now.Add(time.Hour)), "there is no long pause")
 }
 
 // Whatever is asked and whenever: a rejected credential is sent at most budget
