@@ -1,9 +1,13 @@
 package secretsmanager_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -147,3 +151,86 @@ func (s spying) GetSecretValue(ctx context.Context, in *sdk.GetSecretValueInput,
 }
 
 var _ source.CandidateSource = (*secretsmanager.Source)(nil)
+
+// trap is a cache that does what it is told to.
+type trap func(context.Context) (string, error)
+
+func (f trap) GetSecretStringWithContext(ctx context.Context, _ string) (string, error) {
+	return f(ctx)
+}
+
+func (f trap) GetSecretBinaryWithContext(ctx context.Context, _ string) ([]byte, error) {
+	text, err := f(ctx)
+	return []byte(text), err
+}
+
+// Another caller of the cache waits for the network with its lock in hand, and
+// whoever comes then waits for the lock, whatever his context says.
+func TestACacheThatHangsIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		hang := make(chan struct{})
+		var calls atomic.Int32
+		s := l.source(&secretsmanager.Options{Cache: trap(func(ctx context.Context) (string, error) {
+			calls.Add(1)
+			<-hang
+			return "", ctx.Err()
+		})})
+		get(t, s)
+		l.put(login("app", "second"))
+		began := time.Now()
+		require.Equal(t, "second", get(t, s).Password.Reveal(), "from the store")
+		require.LessOrEqual(t, time.Since(began), time.Second)
+		began = time.Now()
+		for range 5 {
+			get(t, s)
+			force(t, s)
+		}
+		require.Zero(t, time.Since(began), "nobody else waits")
+		require.EqualValues(t, 1, calls.Load())
+
+		close(hang)
+		synctest.Wait()
+		get(t, s)
+		require.EqualValues(t, 2, calls.Load(), "it is asked again when it has come back")
+	})
+}
+
+func TestTheEndOfALookDoesNotWaitForTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t)
+		hang := make(chan struct{})
+		var inside error
+		s := l.source(&secretsmanager.Options{Cache: trap(func(ctx context.Context) (string, error) {
+			<-hang
+			inside = ctx.Err()
+			return "", inside
+		})})
+		get(t, s)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		_, err := s.Credential(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 10*time.Millisecond, time.Since(began))
+		close(hang)
+		synctest.Wait()
+		require.NoError(t, inside, "the cache would keep the end of a caller for others")
+	})
+}
+
+func TestACacheThatPanicsIsPassed(t *testing.T) {
+	l := newLab(t)
+	small, err := secretcache.New(func(c *secretcache.Cache) { c.Client, c.MaxCacheSize = l, 0 })
+	require.NoError(t, err)
+	for what, cache := range map[string]secretsmanager.Cache{
+		"without room": small, "nil": (*secretcache.Cache)(nil),
+	} {
+		var log bytes.Buffer
+		s := l.source(&secretsmanager.Options{Cache: cache, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		for range 3 {
+			require.Equal(t, "first", get(t, s).Password.Reveal(), what)
+		}
+		require.Contains(t, log.String(), "panic", what)
+	}
+}

@@ -2,7 +2,6 @@ package secretsmanager
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"time"
 
@@ -22,7 +21,8 @@ type Options struct {
 	// a *secretcache.Cache of aws-secretsmanager-caching-go that the process
 	// has anyway. What it says is not more than that: a new value is always
 	// read from the store, since caches may be behind. Changes are seen as late
-	// as the cache sees them, unless a login is rejected before. Nil: none.
+	// as the cache sees them, unless a login is rejected before. A cache that
+	// fails, panics or takes a second is passed. Nil: none.
 	Cache Cache
 
 	// UsernameField and PasswordField name the keys of the JSON object that
@@ -46,12 +46,6 @@ type Options struct {
 
 	// Logger receives warnings, without any secret. Nil: [slog.Default].
 	Logger *slog.Logger
-}
-
-// A Cache of secrets, such as a *secretcache.Cache.
-type Cache interface {
-	GetSecretStringWithContext(ctx context.Context, secretID string) (string, error)
-	GetSecretBinaryWithContext(ctx context.Context, secretID string) ([]byte, error)
 }
 
 func (o *Options) withDefaults() Options {

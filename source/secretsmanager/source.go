@@ -40,6 +40,8 @@ type Source struct {
 	err    error       // what is wrong with the arguments, told at every call
 	blind  atomic.Bool // DescribeSecret is not allowed
 
+	asking atomic.Bool // the cache has not returned
+
 	mu   sync.Mutex
 	last *version // AWSCURRENT as it was read last; nil: not yet
 }
@@ -74,7 +76,7 @@ func (s *Source) Credential(ctx context.Context) (source.Credential, error) {
 	}
 	began := time.Now()
 	if last := s.seen(); last != nil && !source.CacheBypassed(ctx) {
-		same, err := s.unchanged(ctx, last)
+		same, err := s.unchanged(ctx, last, s.opts.Cache != nil)
 		switch {
 		case err != nil:
 			return source.Credential{}, err
@@ -86,10 +88,7 @@ func (s *Source) Credential(ctx context.Context) (source.Credential, error) {
 	if err != nil {
 		return source.Credential{}, err
 	}
-	s.mu.Lock()
-	s.last = v
-	s.mu.Unlock()
-	return s.lookedAt(v.credential, began), nil
+	return s.lookedAt(s.keep(v).credential, began), nil
 }
 
 // Candidates returns what AWSPENDING and AWSPREVIOUS hold, if [Options.Bridge]
@@ -117,6 +116,13 @@ func (s *Source) seen() *version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last
+}
+
+func (s *Source) keep(v *version) *version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = v
+	return v
 }
 
 // lookedAt returns c as it was seen by a request that began at began.
@@ -151,10 +157,11 @@ func (s *Source) read(ctx context.Context, label string) (*version, error) {
 }
 
 // unchanged reports whether AWSCURRENT is what it was, as far as can be told
-// without reading it. False means that it has to be read.
-func (s *Source) unchanged(ctx context.Context, last *version) (bool, error) {
-	if s.opts.Cache != nil {
-		return s.cached(ctx).Equal(last.value), ctx.Err()
+// without reading it: by the cache, or else by its label. False means that it
+// has to be read.
+func (s *Source) unchanged(ctx context.Context, last *version, byCache bool) (bool, error) {
+	if byCache {
+		return s.cached(ctx, last.binary).Equal(last.value), ctx.Err()
 	}
 	if s.blind.Load() || last.credential.Version == "" {
 		return false, nil
@@ -174,22 +181,6 @@ func (s *Source) unchanged(ctx context.Context, last *version) (bool, error) {
 		return false, s.deleted("DescribeSecret")
 	}
 	return slices.Contains(out.VersionIdsToStages[last.credential.Version], current), nil
-}
-
-// cached returns what the cache holds; a cache in trouble holds nothing.
-func (s *Source) cached(ctx context.Context) source.Secret {
-	if s.seen().binary {
-		value, err := s.opts.Cache.GetSecretBinaryWithContext(ctx, s.id)
-		if err != nil {
-			return source.Secret{}
-		}
-		return source.NewSecret(string(value))
-	}
-	value, err := s.opts.Cache.GetSecretStringWithContext(ctx, s.id)
-	if err != nil {
-		return source.Secret{}
-	}
-	return source.NewSecret(value)
 }
 
 // once turns the client's retries off.
