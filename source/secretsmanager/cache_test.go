@@ -234,3 +234,22 @@ func TestACacheThatPanicsIsPassed(t *testing.T) {
 		require.Contains(t, log.String(), "panic", what)
 	}
 }
+
+// While a candidate serves, AWSCURRENT is known not to work, so what matters is
+// when it moves; a cache may tell an hour later.
+func TestACacheIsNotBelievedOfARejectedVersion(t *testing.T) {
+	l := newLab(t)
+	s := l.source(&secretsmanager.Options{Cache: cacheOf(t, l), Bridge: true})
+	get(t, s)
+	get(t, s) // fills the cache
+	version := l.put(login("app", "second"), "AWSPENDING")
+	force(t, s)
+	found, err := s.Candidates(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, version, found[0].Version)
+	require.Equal(t, "first", get(t, s).Password.Reveal())
+	l.promote(version)
+	require.Equal(t, version, get(t, s).Version)
+	get(t, s)
+	l.sent()
+}

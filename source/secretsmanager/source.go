@@ -42,8 +42,9 @@ type Source struct {
 
 	asking atomic.Bool // the cache has not returned
 
-	mu   sync.Mutex
-	last *version // AWSCURRENT as it was read last; nil: not yet
+	mu       sync.Mutex
+	last     *version // AWSCURRENT as it was read last; nil: not yet
+	rejected string   // the version that was AWSCURRENT when Candidates was called; empty: none
 }
 
 // A version is one version of the secret as it was read.
@@ -75,8 +76,8 @@ func (s *Source) Credential(ctx context.Context) (source.Credential, error) {
 		return source.Credential{}, s.err
 	}
 	began := time.Now()
-	if last := s.seen(); last != nil && !source.CacheBypassed(ctx) {
-		same, err := s.unchanged(ctx, last, s.opts.Cache != nil)
+	if last, rejected := s.seen(); last != nil && !source.CacheBypassed(ctx) {
+		same, err := s.unchanged(ctx, last, s.opts.Cache != nil && !rejected)
 		switch {
 		case err != nil:
 			return source.Credential{}, err
@@ -97,6 +98,7 @@ func (s *Source) Candidates(ctx context.Context) ([]source.Credential, error) {
 	if !s.opts.Bridge || s.err != nil {
 		return nil, s.err
 	}
+	s.reject()
 	var found []source.Credential
 	var failures []error
 	for _, label := range []string{pending, previous} {
@@ -112,10 +114,12 @@ func (s *Source) Candidates(ctx context.Context) ([]source.Credential, error) {
 	return found, errors.Join(failures...)
 }
 
-func (s *Source) seen() *version {
+// seen returns AWSCURRENT as it was read last, and whether the database is known
+// to have rejected it.
+func (s *Source) seen() (last *version, rejected bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last
+	return s.last, s.rejected != "" && s.last.credential.Version == s.rejected
 }
 
 func (s *Source) keep(v *version) *version {
@@ -123,6 +127,15 @@ func (s *Source) keep(v *version) *version {
 	defer s.mu.Unlock()
 	s.last = v
 	return v
+}
+
+// reject notes that AWSCURRENT does not work: it matters now when it moves.
+func (s *Source) reject() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil {
+		s.rejected = s.last.credential.Version
+	}
 }
 
 // lookedAt returns c as it was seen by a request that began at began.
