@@ -52,6 +52,7 @@ type version struct {
 	value      source.Secret
 	binary     bool
 	credential source.Credential
+	asked      time.Time // when the request began
 }
 
 // New returns a source that reads the secret with this name or ARN. Mistakes in
@@ -89,7 +90,7 @@ func (s *Source) Credential(ctx context.Context) (source.Credential, error) {
 	if err != nil {
 		return source.Credential{}, err
 	}
-	return s.lookedAt(s.keep(v).credential, began), nil
+	return s.lookedAt(s.newer(v).credential, began), nil
 }
 
 // Candidates returns what AWSPENDING and AWSPREVIOUS hold, if [Options.Bridge]
@@ -122,11 +123,15 @@ func (s *Source) seen() (last *version, rejected bool) {
 	return s.last, s.rejected != "" && s.last.credential.Version == s.rejected
 }
 
-func (s *Source) keep(v *version) *version {
+// newer keeps v and returns it, unless the answer to a later request has come
+// already.
+func (s *Source) newer(v *version) *version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = v
-	return v
+	if s.last == nil || !v.asked.Before(s.last.asked) {
+		s.last = v
+	}
+	return s.last
 }
 
 // reject notes that AWSCURRENT does not work: it matters now when it moves.
@@ -149,6 +154,7 @@ func (s *Source) lookedAt(c source.Credential, began time.Time) source.Credentia
 
 // read gets the value of the version that carries label.
 func (s *Source) read(ctx context.Context, label string) (*version, error) {
+	asked := time.Now()
 	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{
 		SecretId: &s.id, VersionStage: &label, // said even where it is the default: stores have been seen to differ
 	}, once)
@@ -158,7 +164,7 @@ func (s *Source) read(ctx context.Context, label string) (*version, error) {
 	if out.SecretString == nil && out.SecretBinary == nil { // the SDK takes an empty answer for one
 		return nil, &Error{Op: "GetSecretValue", SecretID: s.id, Stage: label, Kind: Malformed, Detail: "it holds no value"}
 	}
-	v := &version{value: source.NewSecret(aws.ToString(out.SecretString))}
+	v := &version{value: source.NewSecret(aws.ToString(out.SecretString)), asked: asked}
 	if out.SecretString == nil {
 		v.value, v.binary = source.NewSecret(string(out.SecretBinary)), true
 	}
