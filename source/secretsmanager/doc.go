@@ -36,6 +36,6 @@
 // # The client
 //
 // Region, endpoint, credentials and HTTP client are those of the client that
-// is passed in. Its retries are off in the requests of this package: pauses
-// belong to the refresher, which knows how urgent it is.
+// is passed in. Its retries are off in the requests of a [Source]: pauses belong
+// to the refresher, which knows how urgent it is.
 package secretsmanager

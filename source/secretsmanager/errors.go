@@ -30,8 +30,8 @@ const (
 	// Undecryptable: the key of the secret cannot be used. Look at its state
 	// in KMS.
 	Undecryptable Kind = "cannot be decrypted"
-	// Credentials: the process has no valid AWS credentials.
-	Credentials Kind = "AWS credentials not accepted"
+	// Credentials: the process has no AWS credentials, or none that are accepted.
+	Credentials Kind = "no valid AWS credentials"
 	// Refused: the request as such is not acceptable.
 	Refused Kind = "refused"
 	// Throttled: too many requests in this account and region.
@@ -75,9 +75,9 @@ func (e *Error) Error() string {
 	if e.Detail != "" {
 		s.WriteString(": " + e.Detail)
 	}
-	var api smithy.APIError
+	api, answered := e.Err.(smithy.APIError) //nolint:errorlint // that of another service is told as it is
 	switch {
-	case errors.As(e.Err, &api):
+	case answered:
 		fmt.Fprintf(&s, " (%s: %s)", api.ErrorCode(), api.ErrorMessage())
 	case e.Err != nil:
 		fmt.Fprintf(&s, ": %v", e.Err)
@@ -97,30 +97,42 @@ func kindOf(err error) Kind {
 }
 
 func (s *Source) failed(ctx context.Context, op, stage string, err error) error {
-	return failed(ctx, op, s.id, stage, err)
+	return failed(ctx, s.client, op, s.id, stage, err)
 }
 
 func (s *Source) deleted(op string) error {
 	return source.Permanent(&Error{Op: op, SecretID: s.id, Kind: Deleted, Detail: "restore it with RestoreSecret"})
 }
 
-// failed makes an Error of what the SDK returned. The end of ctx goes before
-// what a request made of it.
-func failed(ctx context.Context, op, id, stage string, err error) error {
+// failed makes an Error of what client returned. The end of ctx goes before what
+// a request made of it.
+func failed(ctx context.Context, client any, op, id, stage string, err error) error {
 	e := &Error{Op: op, SecretID: id, Stage: stage, Kind: Unavailable}
+	var unsigned *providerError
 	var api smithy.APIError
 	var broken *smithy.DeserializationError
+	var unsent *smithyhttp.RequestSendError
 	switch {
 	case ctx.Err() != nil:
 		e.Err = ctx.Err()
+		return e
+	case errors.As(err, &unsigned):
+		e.Kind, e.Err = Credentials, unsigned.error
 		return e
 	case errors.As(err, &api):
 		e.Err = api // alone: what wraps it holds the whole answer
 	case errors.As(err, &broken):
 		e.Kind, e.Detail = Malformed, "it is not what Secrets Manager sends" // nothing of the cause: it holds a piece of the answer
 		return e
+	case errors.As(err, &unsent):
+		e.Err = err
+		return e
 	default:
 		e.Err = err
+		if name, known := region(client); known && name == "" {
+			e.Kind, e.Detail = Refused, "the client has no region; set AWS_REGION, or the Region of its configuration"
+			return source.Permanent(e)
+		}
 		return e
 	}
 	var response *smithyhttp.ResponseError
@@ -143,12 +155,14 @@ func failed(ctx context.Context, op, id, stage string, err error) error {
 			e.Action = "kms:Decrypt"
 		}
 	case code == "ResourceNotFoundException":
-		e.Kind = NotFound
-	case code == "InvalidRequestException":
+		e.Kind, e.Detail = NotFound, elsewhere(client, id)
+	case code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "deletion"): // nor has this one
 		e.Kind, e.Detail = Deleted, "restore it with RestoreSecret"
+	case code == "InvalidRequestException" && strings.Contains(api.ErrorMessage(), "KMS"): // of another account
+		e.Kind, e.Detail = Undecryptable, "encrypt it with a key of your own, which other accounts can be allowed to use"
 	case code == "DecryptionFailure":
 		e.Kind = Undecryptable
-	case code == "InvalidParameterException", code == "ValidationException":
+	case code == "InvalidParameterException", code == "ValidationException", code == "InvalidRequestException":
 		e.Kind = Refused
 	default:
 		return e

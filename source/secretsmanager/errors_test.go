@@ -31,6 +31,8 @@ func TestErrorsOfTheService(t *testing.T) {
 		{"AccessDeniedException", "Access to KMS is not allowed", secretsmanager.Permission, "kms:Decrypt", true},
 		{"ResourceNotFoundException", "Secrets Manager can't find the specified secret.", secretsmanager.NotFound, "", true},
 		{"InvalidRequestException", "it was marked for deletion", secretsmanager.Deleted, "", true},
+		{"InvalidRequestException", "You can't access a secret from a different AWS account if you encrypt the secret with the default KMS service key.", secretsmanager.Undecryptable, "", true},
+		{"InvalidRequestException", "You provided a VersionStage that is not associated to the provided VersionId.", secretsmanager.Refused, "", true},
 		{"DecryptionFailure", "the key is disabled", secretsmanager.Undecryptable, "", true},
 		{"InvalidParameterException", "invalid name", secretsmanager.Refused, "", true},
 		{"ThrottlingException", "Rate exceeded", secretsmanager.Throttled, "", false},

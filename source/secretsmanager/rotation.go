@@ -65,9 +65,12 @@ type RotationOptions struct {
 // RotationHealth tells how the rotation of the secret with this name or ARN
 // stands, in one DescribeSecret. Errors are those of [Source.Credential].
 func RotationHealth(ctx context.Context, client Client, secretID string, opts *RotationOptions) (Rotation, error) {
-	out, err := client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secretID}, once)
+	if err := present(client); err != nil {
+		return Rotation{}, err
+	}
+	out, err := client.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secretID}, signing)
 	if err != nil {
-		return Rotation{}, failed(ctx, "DescribeSecret", secretID, "", err)
+		return Rotation{}, failed(ctx, client, "DescribeSecret", secretID, "", err)
 	}
 	return opts.judge(types.SecretListEntry{
 		Name: out.Name, ARN: out.ARN, CreatedDate: out.CreatedDate,
@@ -85,6 +88,10 @@ type Lister = secretsmanager.ListSecretsAPIClient
 // the sequence.
 func RotationHealths(ctx context.Context, client Lister, prefix string, opts *RotationOptions) iter.Seq2[Rotation, error] {
 	return func(yield func(Rotation, error) bool) {
+		if err := present(client); err != nil {
+			yield(Rotation{}, err)
+			return
+		}
 		in := &secretsmanager.ListSecretsInput{MaxResults: aws.Int32(100)}
 		if prefix != "" {
 			in.Filters = []types.Filter{{Key: types.FilterNameStringTypeName, Values: []string{prefix}}}
@@ -93,9 +100,9 @@ func RotationHealths(ctx context.Context, client Lister, prefix string, opts *Ro
 			o.StopOnDuplicateToken = true
 		})
 		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+			page, err := pages.NextPage(ctx, signing)
 			if err != nil {
-				yield(Rotation{}, failed(ctx, "ListSecrets", prefix, "", err))
+				yield(Rotation{}, failed(ctx, client, "ListSecrets", prefix, "", err))
 				return
 			}
 			for _, entry := range page.SecretList {

@@ -15,13 +15,6 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// A Client is what this package needs of a *secretsmanager.Client of
-// aws-sdk-go-v2.
-type Client interface {
-	GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, opts ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
-	DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, opts ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
-}
-
 // The labels of a secret's versions.
 const (
 	current  = "AWSCURRENT"
@@ -59,10 +52,7 @@ type version struct {
 // the arguments are reported by [Source.Credential].
 func New(client Client, secretID string, opts *Options) *Source {
 	s := &Source{client: client, id: secretID, opts: opts.withDefaults()}
-	switch {
-	case client == nil:
-		s.err = source.Permanent(errors.New("secretsmanager: the client is nil"))
-	case secretID == "":
+	if s.err = present(client); s.err == nil && secretID == "" {
 		s.err = source.Permanent(errors.New("secretsmanager: the secret ID is empty"))
 	}
 	return s
@@ -201,6 +191,3 @@ func (s *Source) unchanged(ctx context.Context, last *version, byCache bool) (bo
 	}
 	return slices.Contains(out.VersionIdsToStages[last.credential.Version], current), nil
 }
-
-// once turns the client's retries off.
-func once(o *secretsmanager.Options) { o.Retryer = aws.NopRetryer{} }
