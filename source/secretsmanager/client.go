@@ -26,10 +26,14 @@ func present(client any) error {
 	return nil
 }
 
-// once turns the client's retries off.
+// once turns the client's retries off, and whatever would log a value.
 func once(o *secretsmanager.Options) {
 	signing(o)
 	o.Retryer = aws.NopRetryer{}
+	if o.ClientLogMode.IsResponseWithBody() {
+		o.ClientLogMode.ClearResponseWithBody()
+		o.ClientLogMode |= aws.LogResponse
+	}
 }
 
 // signing tells errors of the provider of AWS credentials from those of Secrets

@@ -37,5 +37,6 @@
 //
 // Region, endpoint, credentials and HTTP client are those of the client that
 // is passed in. Its retries are off in the requests of a [Source]: pauses belong
-// to the refresher, which knows how urgent it is.
+// to the refresher, which knows how urgent it is. Nor does it log the body of an
+// answer with a value, whatever its ClientLogMode.
 package secretsmanager

@@ -1,13 +1,17 @@
 package secretsmanager_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/source"
@@ -87,4 +91,20 @@ func TestNoClient(t *testing.T) {
 		}
 		require.Equal(t, 1, n)
 	}
+}
+
+// A client may log what it sends and gets, but not the values of secrets.
+func TestF38ALoggingClientDoesNotLogTheValue(t *testing.T) {
+	l := newLab(t)
+	l.put(login("app", "Canary-3f9a"))
+	var log bytes.Buffer
+	l.Client = sdk.New(l.Options(), func(o *sdk.Options) {
+		o.Logger = logging.NewStandardLogger(&log)
+		o.ClientLogMode = aws.LogRequestWithBody | aws.LogResponseWithBody
+	})
+	s := l.source(&secretsmanager.Options{Bridge: true})
+	require.Equal(t, "Canary-3f9a", get(t, s).Password.Reveal())
+	_, _ = s.Candidates(t.Context())
+	require.Contains(t, log.String(), fmt.Sprintf("HTTP/1.1 %d", http.StatusOK), "the rest is logged")
+	require.NotContains(t, log.String(), "Canary-3f9a")
 }
