@@ -98,7 +98,7 @@ func (r *Refresher) admit(c source.Credential) error {
 	if t := r.suspects[digest]; t != nil && !t.allow(now) {
 		again, why := t.again(), t.why
 		r.mu.Unlock()
-		r.discard(c, "rejected before")
+		r.giveBack(c) // without a line of its own: this may be so for hours
 		return fmt.Errorf("the source's new credential of user %q, version %q, was rejected before and is not sent again %s: %w",
 			c.Username, c.Version, again, why)
 	}
