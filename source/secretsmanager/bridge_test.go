@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
@@ -140,20 +141,46 @@ func TestF13AlternatingUsersThatAreLockedInTurn(t *testing.T) {
 
 func TestF16AHundredDialsOnAStaleSecret(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	p := b.open(100, nil)
-	b.put(b.login("app", "second"))
-	b.set("app", "second")
-	b.sent()
-	p.Reset()
-	var callers sync.WaitGroup
-	for range 100 {
-		callers.Go(func() {
-			if err := query(t.Context(), p); err != nil {
-				t.Error(err)
+	for name, open := range map[string]func(*bench) (query func(context.Context) error, reset func()){
+		"ManagedPool": func(b *bench) (func(context.Context) error, func()) {
+			p := b.open(100, nil)
+			return func(ctx context.Context) error { return query(ctx, p) }, p.Reset
+		},
+		"ManagedDB": func(b *bench) (func(context.Context) error, func()) {
+			config, err := pgx.ParseConfig(b.db.DSN)
+			require.NoError(b.t, err)
+			r, err := refresh.New(b.t.Context(), b.source(nil), &refresh.Options{Logger: logger(b.t)})
+			require.NoError(b.t, err)
+			b.t.Cleanup(r.Close)
+			db, err := pool.OpenDB(b.t.Context(), pool.Postgres(config), r, &pool.Options{Logger: logger(b.t)})
+			require.NoError(b.t, err)
+			b.t.Cleanup(func() { _ = db.Close() })
+			db.SetMaxIdleConns(100)
+			query := func(ctx context.Context) error {
+				var one int
+				return db.QueryRowContext(ctx, "select 1").Scan(&one)
 			}
+			return query,
+				func() { db.SetMaxIdleConns(-1); db.SetMaxIdleConns(100) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			query, reset := open(b)
+			b.put(b.login("app", "second"))
+			b.set("app", "second")
+			b.sent()
+			reset()
+			var callers sync.WaitGroup
+			for range 100 {
+				callers.Go(func() {
+					if err := query(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			callers.Wait()
+			require.Equal(t, []string{"GetSecretValue"}, b.sent())
 		})
 	}
-	callers.Wait()
-	require.Equal(t, []string{"GetSecretValue"}, b.sent())
 }
