@@ -145,9 +145,9 @@ func (h *Hold) Generation() uint64 { return h.g.number }
 func (h *Hold) Current() bool { return h.r.current.Load() == h.g }
 
 // Stays reports whether sessions of this generation need not be replaced: it is
-// current, or only other tokens of its user have followed, where tokens end for
-// logins and not for sessions (a credential with Expires, without EndsSessions
-// and Lease). With [Options.Drain] they are replaced all the same. It is an
+// current, or only other tokens of its user with the same fields have followed,
+// where tokens end for logins and not for sessions (a credential with Expires,
+// without EndsSessions and Lease). With [Options.Drain] they are replaced all the same. It is an
 // atomic load.
 func (h *Hold) Stays() bool { return h.r.current.Load().line == h.g.line }
 

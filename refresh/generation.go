@@ -28,7 +28,7 @@ type generation struct {
 }
 
 // A line is what generations share whose sessions are as good as each other's:
-// the tokens of one user, which end for logins only.
+// the tokens of one user at one place, which end for logins only.
 type line struct{ _ byte } // not empty, so that each has an address of its own
 
 // continues reports whether the sessions of old may stay when g follows it.
@@ -37,7 +37,11 @@ func (g *generation) continues(old *generation, drain time.Duration) bool {
 		return false
 	}
 	was, is := old.life.Load().credential, g.life.Load().credential
-	return was.Username == is.Username && !was.Expires.IsZero() && !was.EndsSessions && was.Lease == nil
+	if was.Expires.IsZero() || was.EndsSessions || was.Lease != nil {
+		return false
+	}
+	was.Version, was.Password = is.Version, is.Password
+	return was.Same(is) // in user and fields: sessions may be with another host
 }
 
 // life is what a renewal can change.

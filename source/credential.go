@@ -52,7 +52,7 @@ type Credential struct {
 	// EndsSessions says what happens to open sessions at Expires: true, they
 	// end or lose their rights (the role is dropped); false, only new logins
 	// fail (tokens used as passwords). With false, an end and no lease, pools
-	// keep the sessions of a user whose next credential comes.
+	// keep the sessions of a user whose next credential has the same fields.
 	EndsSessions bool
 
 	// Lease extends or ends the credential's life in the store; nil where the
