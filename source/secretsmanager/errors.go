@@ -100,8 +100,8 @@ func (s *Source) failed(ctx context.Context, op, stage string, err error) error 
 	return failed(ctx, s.client, op, s.id, stage, err)
 }
 
-func (s *Source) deleted(op string) error {
-	return source.Permanent(&Error{Op: op, SecretID: s.id, Kind: Deleted, Detail: "restore it with RestoreSecret"})
+func deleted(op, id string) error {
+	return source.Permanent(&Error{Op: op, SecretID: id, Kind: Deleted, Detail: "restore it with RestoreSecret"})
 }
 
 // failed makes an Error of what client returned. The end of ctx goes before what

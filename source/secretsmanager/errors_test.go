@@ -166,3 +166,48 @@ func TestSixtyFourKibibytes(t *testing.T) {
 	l.put(value)
 	require.Equal(t, "big", get(t, l.source(nil)).Password.Reveal())
 }
+
+func TestF27EveryWaitEndsWithItsContext(t *testing.T) {
+	l := newLab(t)
+	s := l.source(&secretsmanager.Options{Bridge: true})
+	get(t, s)
+	waiting := make(chan struct{}, 8)
+	l.breaks(func(r *http.Request) (*http.Response, error) {
+		waiting <- struct{}{}
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	for what, call := range map[string]func(context.Context) error{
+		"a look":          func(ctx context.Context) error { _, err := s.Credential(ctx); return err },
+		"a forced read":   func(ctx context.Context) error { _, err := s.Credential(source.BypassCache(ctx)); return err },
+		"candidates":      func(ctx context.Context) error { _, err := s.Candidates(ctx); return err },
+		"rotation health": func(ctx context.Context) error { _, err := secretsmanager.RotationHealth(ctx, l, name, nil); return err },
+		"a list": func(ctx context.Context) (last error) {
+			for _, err := range secretsmanager.RotationHealths(ctx, l, "", nil) {
+				last = err
+			}
+			return last
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- call(ctx) }()
+		<-waiting
+		cancel()
+		cancelled := time.Now()
+		require.ErrorIs(t, <-done, context.Canceled, what)
+		require.Less(t, time.Since(cancelled), 50*time.Millisecond, what)
+	}
+}
+
+// A value that is not understood says which version it is of.
+func TestTheLabelIsInTheError(t *testing.T) {
+	l := newLab(t)
+	l.put(`{"username":"app"}`, "AWSPENDING")
+	s := l.source(&secretsmanager.Options{Bridge: true})
+	_, err := s.Candidates(t.Context())
+	require.ErrorContains(t, err, name+" AWSPENDING")
+	l.put("Canary", "AWSPENDING")
+	_, err = s.Candidates(t.Context())
+	require.ErrorContains(t, err, name+" AWSPENDING")
+}

@@ -11,7 +11,7 @@ import (
 // Parse makes a credential of a value as it would of a secret's.
 func Parse(value string, o *Options) (source.Credential, error) {
 	s := &Source{id: "app", opts: o.withDefaults()}
-	return s.parse(source.NewSecret(value))
+	return s.parse(current, source.NewSecret(value))
 }
 
 func Judge(s types.SecretListEntry, now time.Time, grace time.Duration) Rotation {

@@ -72,6 +72,9 @@ func RotationHealth(ctx context.Context, client Client, secretID string, opts *R
 	if err != nil {
 		return Rotation{}, failed(ctx, client, "DescribeSecret", secretID, "", err)
 	}
+	if out.DeletedDate != nil {
+		return Rotation{}, deleted("DescribeSecret", secretID)
+	}
 	return opts.judge(types.SecretListEntry{
 		Name: out.Name, ARN: out.ARN, CreatedDate: out.CreatedDate,
 		RotationEnabled: out.RotationEnabled, RotationRules: out.RotationRules,

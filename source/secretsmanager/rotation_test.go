@@ -127,3 +127,13 @@ func TestRotationHealthOfAPrefix(t *testing.T) {
 	}
 	require.Equal(t, 1, n, "an error ends it")
 }
+
+func TestRotationHealthOfWhatIsScheduledForDeletion(t *testing.T) {
+	l := newLab(t)
+	_, err := l.DeleteSecret(t.Context(), &sdk.DeleteSecretInput{SecretId: aws.String(name)})
+	require.NoError(t, err)
+	_, err = secretsmanager.RotationHealth(t.Context(), l, name, nil)
+	var e *secretsmanager.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, secretsmanager.Deleted, e.Kind)
+}

@@ -158,7 +158,7 @@ func (s *Source) read(ctx context.Context, label string) (*version, error) {
 	if out.SecretString == nil {
 		v.value, v.binary = source.NewSecret(string(out.SecretBinary)), true
 	}
-	if v.credential, err = s.parse(v.value); err != nil {
+	if v.credential, err = s.parse(label, v.value); err != nil {
 		return nil, err
 	}
 	v.credential.Version = aws.ToString(out.VersionId)
@@ -187,7 +187,7 @@ func (s *Source) unchanged(ctx context.Context, last *version, byCache bool) (bo
 		return false, nil
 	}
 	if out.DeletedDate != nil {
-		return false, s.deleted("DescribeSecret")
+		return false, deleted("DescribeSecret", s.id)
 	}
 	return slices.Contains(out.VersionIdsToStages[last.credential.Version], current), nil
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// parse makes a credential of a secret's value.
-func (s *Source) parse(value source.Secret) (source.Credential, error) {
+// parse makes a credential of the value of the version that carries label.
+func (s *Source) parse(label string, value source.Secret) (source.Credential, error) {
 	text := value.Reveal()
 	switch {
 	case text == "":
-		return source.Credential{}, s.unreadable("it is empty")
+		return source.Credential{}, s.unreadable(label, "it is empty")
 	case s.opts.Parse != nil:
-		return s.parsed([]byte(text))
+		return s.parsed(label, []byte(text))
 	}
 	data, problem := object(text)
 	if problem != "" {
-		return source.Credential{}, s.unreadable(problem)
+		return source.Credential{}, s.unreadable(label, problem)
 	}
 	names := s.opts.names()
-	c, err := names.Login(s.where(), data)
+	c, err := names.Login(s.where(label), data)
 	if err != nil {
 		return source.Credential{}, err
 	}
@@ -33,13 +33,13 @@ func (s *Source) parse(value source.Secret) (source.Credential, error) {
 }
 
 // parsed holds what the user's own parser returns against the rules.
-func (s *Source) parsed(value []byte) (source.Credential, error) {
+func (s *Source) parsed(label string, value []byte) (source.Credential, error) {
 	c, err := s.opts.Parse(value)
 	if err != nil {
-		return source.Credential{}, source.Permanent(fmt.Errorf("%s: %w", s.where(), err))
+		return source.Credential{}, source.Permanent(fmt.Errorf("%s: %w", s.where(label), err))
 	}
 	names := s.opts.names()
-	_, err = names.Login(s.where(), map[string]any{names.Username: c.Username, names.Password: c.Password.Reveal()})
+	_, err = names.Login(s.where(label), map[string]any{names.Username: c.Username, names.Password: c.Password.Reveal()})
 	if err != nil {
 		return source.Credential{}, err
 	}
@@ -83,9 +83,9 @@ func object(text string) (data map[string]any, problem string) {
 	return data, ""
 }
 
-func (s *Source) where() string { return "secretsmanager: " + s.id }
+func (s *Source) where(label string) string { return "secretsmanager: " + s.id + " " + label }
 
-// unreadable says that the value of the secret is of no use.
-func (s *Source) unreadable(problem string) error {
-	return source.Permanent(&Error{Op: "GetSecretValue", SecretID: s.id, Kind: Unreadable, Detail: problem})
+// unreadable says that the value of the version with this label is of no use.
+func (s *Source) unreadable(label, problem string) error {
+	return source.Permanent(&Error{Op: "GetSecretValue", SecretID: s.id, Stage: label, Kind: Unreadable, Detail: problem})
 }
