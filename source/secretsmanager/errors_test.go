@@ -178,10 +178,13 @@ func TestF27EveryWaitEndsWithItsContext(t *testing.T) {
 		return nil, r.Context().Err()
 	})
 	for what, call := range map[string]func(context.Context) error{
-		"a look":          func(ctx context.Context) error { _, err := s.Credential(ctx); return err },
-		"a forced read":   func(ctx context.Context) error { _, err := s.Credential(source.BypassCache(ctx)); return err },
-		"candidates":      func(ctx context.Context) error { _, err := s.Candidates(ctx); return err },
-		"rotation health": func(ctx context.Context) error { _, err := secretsmanager.RotationHealth(ctx, l, name, nil); return err },
+		"a look":        func(ctx context.Context) error { _, err := s.Credential(ctx); return err },
+		"a forced read": func(ctx context.Context) error { _, err := s.Credential(source.BypassCache(ctx)); return err },
+		"candidates":    func(ctx context.Context) error { _, err := s.Candidates(ctx); return err },
+		"rotation health": func(ctx context.Context) error {
+			_, err := secretsmanager.RotationHealth(ctx, l, name, nil)
+			return err
+		},
 		"a list": func(ctx context.Context) (last error) {
 			for _, err := range secretsmanager.RotationHealths(ctx, l, "", nil) {
 				last = err
