@@ -2,7 +2,6 @@ package secretsmanager_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,14 +84,12 @@ func TestAnswersOfDifferentAges(t *testing.T) {
 func (l *lab) behind() *past {
 	p := &past{}
 	began := time.Now()
-	l.breaks(func(r *http.Request) (*http.Response, error) {
+	l.breaks(func(w http.ResponseWriter, r *http.Request) {
 		op := smserver.Operation(r)
 		if p.look && op == "DescribeSecret" || p.value && op == "GetSecretValue" {
 			r = r.WithContext(smserver.Stale(r.Context(), time.Since(began)))
 		}
-		w := httptest.NewRecorder()
-		l.Store.ServeHTTP(w, r)
-		return w.Result(), nil
+		l.ServeHTTP(w, r)
 	})
 	return p
 }

@@ -67,19 +67,25 @@ func (l *lab) Do(r *http.Request) (*http.Response, error) {
 	}
 	l.mu.Lock()
 	l.requests = append(l.requests, strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "secretsmanager."))
-	instead := l.instead
+	answer := l.instead
 	l.mu.Unlock()
-	w := httptest.NewRecorder()
-	if instead == nil {
-		instead = l.ServeHTTP
+	if answer == nil {
+		answer = l.ServeHTTP
 	}
-	instead(w, r)
+	w := httptest.NewRecorder()
+	answer(w, r)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	res := w.Result()
-	if res.Header.Get("Cut") != "" {
+	if res.Header.Get(cut) != "" {
 		res.Body = io.NopCloser(io.MultiReader(res.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
 	}
 	return res, nil
 }
+
+// cut is a header of answers whose body is broken off.
+const cut = "X-Test-Cut"
 
 // breaks has answer take the store's place; nil: the store answers again.
 func (l *lab) breaks(answer http.HandlerFunc) {
@@ -88,7 +94,7 @@ func (l *lab) breaks(answer http.HandlerFunc) {
 	l.instead = answer
 }
 
-// says answers with this status and body.
+// says is an answer with this status and body.
 func says(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
@@ -97,15 +103,7 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-// cut is an answer that breaks off after body.
-func cut(body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Cut", "true")
-		_, _ = io.WriteString(w, body)
-	}
-}
-
-// fails answers with an error of the service.
+// fails is an error of the service.
 func fails(code, message string) http.HandlerFunc {
 	body, _ := json.Marshal(map[string]string{"__type": code, "message": message})
 	return says(http.StatusBadRequest, string(body))

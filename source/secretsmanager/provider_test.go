@@ -27,7 +27,7 @@ func TestErrorsOfTheCredentialsProvider(t *testing.T) {
 		"ResourceNotFoundException", "InvalidRequestException", "AccessDeniedException", "AccessDenied", "ThrottlingException", "",
 	} {
 		t.Run(code, func(t *testing.T) {
-			cause := error(errors.New("no EC2 IMDS role found"))
+			cause := errors.New("no EC2 IMDS role found")
 			if code != "" {
 				cause = &smithy.OperationError{ServiceID: "STS", OperationName: "AssumeRole", Err: &smithy.GenericAPIError{Code: code, Message: "of another service"}}
 			}

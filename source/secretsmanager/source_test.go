@@ -91,7 +91,7 @@ func TestBinarySecret(t *testing.T) {
 	_, err = l.PutSecretValue(t.Context(), &sdk.PutSecretValueInput{SecretId: aws.String(name), SecretBinary: []byte{0, 1, 2}})
 	require.NoError(t, err)
 	c := get(t, l.source(&secretsmanager.Options{Parse: func(value []byte) (source.Credential, error) {
-		return source.Credential{Username: "app", Password: source.NewSecret(hex.EncodeToString(value))}, nil
+		return source.Credential{Username: "app", Password: source.NewSecret(fmt.Sprintf("%d", value))}, nil
 	}}))
 	require.Equal(t, "000102", c.Password.Reveal())
 }
