@@ -3,7 +3,6 @@ package secretsmanager_test
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -93,7 +92,7 @@ func TestBinarySecret(t *testing.T) {
 	c := get(t, l.source(&secretsmanager.Options{Parse: func(value []byte) (source.Credential, error) {
 		return source.Credential{Username: "app", Password: source.NewSecret(fmt.Sprintf("%d", value))}, nil
 	}}))
-	require.Equal(t, "000102", c.Password.Reveal())
+	require.Equal(t, "[0 1 2]", c.Password.Reveal())
 }
 
 // The cost at the defaults, over a simulated week with a rotation a day.
