@@ -90,6 +90,10 @@ func TestTimes(t *testing.T) {
 	require.ErrorContains(t, c.Check("app", token, now.Add(-6*time.Minute)), "future")
 	c.Window = time.Minute
 	require.ErrorContains(t, c.Check("app", token, now.Add(time.Minute)), "expired")
+	c.Window, c.Since = 0, now.Add(time.Second)
+	require.ErrorContains(t, c.Check("app", token, now), "expired")
+	c.Since = now.Add(-time.Second)
+	require.NoError(t, c.Check("app", token, now))
 }
 
 func TestKeysEnd(t *testing.T) {
