@@ -1,0 +1,118 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/rekey-go/rekey/source"
+)
+
+var (
+	// ErrUnfit is wrapped where the next credential logs in, or does not, and
+	// lacks what it needs. The rotation has been undone.
+	ErrUnfit = errors.New("the next credential is not fit")
+
+	// ErrDenied is wrapped where approval was denied or did not come in time.
+	// The pending version is kept, and asked for again by the next run, unless
+	// [Rotator.Rollback] discards it.
+	ErrDenied = errors.New("not approved")
+
+	// ErrUndrained is wrapped where somebody still uses a user that is to be
+	// reset or retired when [Config.DrainTimeout] ends. The next run waits again.
+	ErrUndrained = errors.New("still in use")
+)
+
+// A Pool is what the rotator sees of a pool in this process; pool.ManagedPool
+// and pool.ManagedDB are such.
+type Pool interface {
+	// Drained blocks until the pool has another version and no connection of
+	// this one.
+	Drained(ctx context.Context, version string) error
+}
+
+// A Request is what somebody is asked to approve.
+type Request struct {
+	Secret   string
+	Strategy Strategy
+	Rotation string // the token
+	From, To source.Credential
+	Next     Step // what happens at once after the approval
+}
+
+// Config says what a [Rotator] rotates and how. Store and Target are needed;
+// the zero values of the others mean the defaults, and so do negative values.
+type Config struct {
+	Store  Store
+	Target Target
+
+	// Generate draws the next password.
+	Generate func() (source.Secret, error)
+
+	// Approve is asked before the first step that changes what the current
+	// credential can do. It returns who has approved, or an error. Nil: nobody
+	// is asked.
+	Approve func(ctx context.Context, r Request) (approver string, err error)
+
+	// ApproveTimeout bounds Approve. Zero: 1 h.
+	ApproveTimeout time.Duration
+
+	// Pools of this process that use the secret. They are waited for exactly.
+	Pools []Pool
+
+	// DrainTimeout bounds how long a user that is to be reset or retired may
+	// still be in use. Zero: 10 min.
+	DrainTimeout time.Duration
+
+	// Force goes on when DrainTimeout has ended, and says so in the audit. By
+	// default the rotation stops there, and the next run waits again.
+	Force bool
+
+	// Poll is how often sessions are counted while waiting. Zero: 1 s.
+	Poll time.Duration
+
+	// Grace is how long a disabled user is kept before it is removed, so that
+	// disabling it can be taken back. Zero: none.
+	Grace time.Duration
+
+	// Lock keeps others from rotating the same secret meanwhile: it returns a
+	// function that gives the lock back, or an error that wraps [ErrRunning].
+	// It saves work; correctness does not depend on it. Nil: no lock.
+	Lock func(ctx context.Context) (unlock func(), err error)
+
+	// Audit receives every step, as it begins and as it ends. Nil: nobody does.
+	Audit func(Event)
+
+	// Actor is who runs the rotation, for the audit. Empty: the program's name
+	// and process ID.
+	Actor string
+
+	// StepTimeout bounds each call of the store and the target. Zero: 30 s.
+	StepTimeout time.Duration
+}
+
+func (c *Config) withDefaults() (Config, error) {
+	if c == nil || c.Store == nil || c.Target == nil || c.Generate == nil {
+		return Config{}, errors.New("rotate: the configuration needs Store, Target and Generate")
+	}
+	d := *c
+	d.ApproveTimeout = cmp.Or(max(d.ApproveTimeout, 0), time.Hour)
+	d.DrainTimeout = cmp.Or(max(d.DrainTimeout, 0), 10*time.Minute)
+	d.Poll = cmp.Or(max(d.Poll, 0), time.Second)
+	d.Grace = max(d.Grace, 0)
+	d.StepTimeout = cmp.Or(max(d.StepTimeout, 0), 30*time.Second)
+	if d.Audit == nil {
+		d.Audit = func(Event) {}
+	}
+	if d.Actor == "" {
+		d.Actor = actor()
+	}
+	return d, nil
+}
+
+func actor() string {
+	host, _ := os.Hostname() // empty is no name
+	return cmp.Or(os.Getenv("USER"), "process") + "@" + host
+}

@@ -1,0 +1,267 @@
+package rotate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Rotator rotates one secret. Its methods may be called by several goroutines
+// and processes; one of them works, the others get an error that wraps
+// [ErrRunning] or [ErrConflict].
+type Rotator struct {
+	config Config
+}
+
+// New returns a rotator. It asks nobody yet.
+func New(c *Config) (*Rotator, error) {
+	config, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Rotator{config}, nil
+}
+
+// A Result is what a rotation has come to. It holds no secret.
+type Result struct {
+	Rotation string // the token; empty: there was nothing to do
+	From, To string // versions
+	User     string // that is current now
+	Resumed  bool   // an earlier run had begun it
+	Retired  []string
+	Approver string
+	Forced   []string // what was not waited for any longer, and why
+	Took     time.Duration
+}
+
+// Rotate gives the secret a new credential. A rotation that was broken off is
+// finished, and is the one: no other follows it. Users that are left behind from
+// earlier ones are retired first.
+//
+// An error that wraps [ErrUnfit] means that everything is as it was. After any
+// other error, Rotate goes on where it stopped, and Rollback undoes it.
+func (r *Rotator) Rotate(ctx context.Context) (Result, error) {
+	begun := time.Now()
+	run, err := r.begin(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer run.end()
+	err = run.rotate(ctx)
+	run.result.Took = time.Since(begun)
+	return run.result, err
+}
+
+// A run is one call of a rotator, with what it has found out.
+type run struct {
+	config  *Config
+	unlock  func()
+	state   State
+	known   known
+	result  Result
+	attempt map[Step]int
+	until   Step // stop before this step; empty: do not
+}
+
+func (r *Rotator) begin(ctx context.Context) (*run, error) {
+	run := &run{config: &r.config, unlock: func() {}, attempt: make(map[Step]int)}
+	if r.config.Lock != nil {
+		unlock, err := r.config.Lock(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("rotate: %s: %w", r.config.Store.Name(), err)
+		}
+		run.unlock = unlock
+	}
+	return run, nil
+}
+
+func (r *run) end() { r.unlock() }
+
+func (r *run) rotate(ctx context.Context) error {
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	if r.open() {
+		r.result.Resumed = true
+	} else {
+		if err := r.retire(ctx); err != nil {
+			return err
+		}
+		if err := r.create(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.forward(ctx); err != nil {
+		return err
+	}
+	return r.retire(ctx)
+}
+
+// open reports whether a rotation has begun and is not over.
+func (r *run) open() bool {
+	return r.state.Pending != nil && r.state.Pending.Token != r.state.Current.Token
+}
+
+func (r *run) read(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	s, err := r.config.Store.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("rotate: %s cannot be read: %w", r.config.Store.Name(), err)
+	}
+	r.state = s
+	r.result.User = s.Current.Credential.Username
+	return nil
+}
+
+// create draws the next credential and makes it durable.
+func (r *run) create(ctx context.Context) error {
+	token := newToken()
+	return r.step(ctx, StepCreate, token, func(ctx context.Context) error {
+		next, err := r.config.Target.Next(ctx, r.state.Current.Credential, token)
+		if err != nil {
+			return err
+		}
+		if next.Password, err = r.config.Generate(); err != nil {
+			return err
+		}
+		next.Version = token
+		if err := r.config.Store.Create(ctx, token, next); err != nil {
+			return err
+		}
+		return r.read(ctx)
+	})
+}
+
+// newToken is a UUID, since that is what stores ask for.
+func newToken() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// forward takes the pending version to current, a step at a time.
+func (r *run) forward(ctx context.Context) error {
+	for {
+		f, err := r.look(ctx)
+		if err != nil {
+			return err
+		}
+		step := next(r.config.Target.Strategy(), f, r.known)
+		if step == StepDone || step == r.until {
+			return nil
+		}
+		switch err := r.do(ctx, step); {
+		case errors.Is(err, ErrUnfit):
+			return errors.Join(err, r.back(context.WithoutCancel(ctx)))
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// look finds out how things stand.
+func (r *run) look(ctx context.Context) (facts, error) {
+	if err := r.read(ctx); err != nil {
+		return facts{}, err
+	}
+	f := facts{state: r.state}
+	if !r.open() {
+		return f, nil
+	}
+	if t := r.state.Pending.Token; r.result.Rotation != t {
+		if r.result.Rotation != "" {
+			return f, fmt.Errorf("rotate: %s: another rotation has taken over: %w", r.config.Store.Name(), ErrConflict)
+		}
+		r.result.Rotation, r.result.From, r.result.To = t, r.state.Current.Token, t
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	var err error
+	f.applied, err = r.config.Target.Applied(ctx, r.change())
+	if err != nil {
+		return f, fmt.Errorf("rotate: %s: what was set last cannot be found out: %w", r.config.Store.Name(), err)
+	}
+	return f, nil
+}
+
+func (r *run) change() Change {
+	return Change{Token: r.state.Pending.Token, From: r.state.Current.Credential, To: r.state.Pending.Credential}
+}
+
+// do does one step of the pending version.
+func (r *run) do(ctx context.Context, step Step) error {
+	c := r.change()
+	switch step {
+	case StepApprove:
+		err := r.approve(ctx, c)
+		r.known.approved = err == nil
+		return err
+	case StepClear:
+		err := r.drained(ctx, StepClear, c.To.Username, "")
+		r.known.clear = err == nil
+		return err
+	case StepSet:
+		return r.step(ctx, step, c.To.Username, func(ctx context.Context) error { return r.config.Target.Set(ctx, c) })
+	case StepVerify:
+		err := r.step(ctx, step, c.To.Username, func(ctx context.Context) error { return r.config.Target.Verify(ctx, c) })
+		r.known.verified = err == nil
+		return err
+	case StepPromote:
+		err := r.step(ctx, step, c.To.Username, func(ctx context.Context) error {
+			return r.config.Store.Promote(ctx, c.Token, r.state.Current.Token)
+		})
+		if err != nil {
+			return err
+		}
+		return r.read(ctx)
+	}
+	panic("rotate: no such step: " + string(step))
+}
+
+// back undoes the pending version: first in the database, then in the store, so
+// that its password is not forgotten while the database may accept it.
+func (r *run) back(ctx context.Context) error {
+	c := r.change()
+	if err := r.step(ctx, StepUndo, c.To.Username, func(ctx context.Context) error { return r.config.Target.Undo(ctx, c) }); err != nil {
+		return err
+	}
+	return r.step(ctx, StepDiscard, c.To.Username, func(ctx context.Context) error { return r.config.Store.Discard(ctx, c.Token) })
+}
+
+// step runs f within the time of a step, between two lines of the audit.
+func (r *run) step(ctx context.Context, step Step, user string, f func(context.Context) error) error {
+	e := r.event(step)
+	e.User, e.Outcome = user, Begun
+	r.config.Audit(e)
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	begun := time.Now()
+	err := f(ctx)
+	return r.ended(e, begun, err)
+}
+
+// ended writes the second line.
+func (r *run) ended(e Event, begun time.Time, err error) error {
+	e.Time, e.Took, e.Outcome = time.Now(), time.Since(begun), OK
+	if e.Rotation == "" { // create has just named it
+		e.Rotation = r.result.Rotation
+	}
+	if err != nil {
+		err = fmt.Errorf("rotate: %s: %s: %w", r.config.Store.Name(), e.Step, err)
+		e.Outcome, e.Err, e.Class = Failed, err, Class(err)
+	}
+	r.config.Audit(e)
+	return err
+}
+
+func (r *run) event(step Step) Event {
+	r.attempt[step]++
+	return Event{
+		Time: time.Now(), Secret: r.config.Store.Name(), Rotation: r.result.Rotation, Strategy: r.config.Target.Strategy().Name,
+		Step: step, Attempt: r.attempt[step], From: r.result.From, To: r.result.To, Actor: r.config.Actor, Host: host,
+	}
+}

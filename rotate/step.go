@@ -1,0 +1,87 @@
+package rotate
+
+// A Step is one part of a rotation.
+type Step string
+
+// The steps, in the order of a rotation that leaves the old user behind. In
+// place, approve comes before set.
+const (
+	StepCreate  Step = "create"
+	StepClear   Step = "clear" // wait until nobody uses the user that set changes
+	StepSet     Step = "set"
+	StepVerify  Step = "verify"
+	StepApprove Step = "approve"
+	StepPromote Step = "promote"
+	StepDrain   Step = "drain"
+	StepDisable Step = "disable"
+	StepRemove  Step = "remove"
+
+	StepUndo    Step = "undo"
+	StepDiscard Step = "discard"
+	StepRestore Step = "restore"
+
+	// StepDone: nothing is left to do.
+	StepDone Step = "done"
+)
+
+// facts are what a look at store and database shows.
+type facts struct {
+	state   State
+	applied bool // the pending version has been set
+}
+
+// known is what this run has found out or been told, which no look shows.
+type known struct {
+	clear    bool
+	verified bool
+	approved bool
+}
+
+// next decides, from nothing else than what is, which step makes the pending
+// version current. It is a pure function: a run that begins after a crash
+// decides as the one before would have.
+func next(s Strategy, f facts, k known) Step {
+	if f.state.Pending == nil || f.state.Pending.Token == f.state.Current.Token {
+		return StepDone
+	}
+	approved := k.approved || s.InPlace && f.applied // it was asked for before set
+	switch {
+	case s.InPlace && !approved:
+		return StepApprove
+	case s.Reuses && !f.applied && !k.clear:
+		return StepClear
+	case !f.applied:
+		return StepSet
+	case !k.verified:
+		return StepVerify
+	case !approved:
+		return StepApprove
+	}
+	return StepPromote
+}
+
+// order lists the steps of a rotation from its beginning.
+func order(s Strategy) []Step {
+	steps := []Step{StepCreate}
+	f := facts{state: State{Current: Version{Token: "from"}, Pending: &Version{Token: "to"}}}
+	var k known
+	for {
+		step := next(s, f, k)
+		steps = append(steps, step)
+		switch step {
+		case StepClear:
+			k.clear = true
+		case StepSet:
+			f.applied = true
+		case StepVerify:
+			k.verified = true
+		case StepApprove:
+			k.approved = true
+		default:
+			if s.Leaves {
+				steps = append(steps, StepDrain, StepDisable, StepRemove)
+			}
+			return steps
+		}
+	}
+}

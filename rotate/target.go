@@ -1,0 +1,85 @@
+package rotate
+
+import (
+	"context"
+
+	"github.com/rekey-go/rekey/source"
+)
+
+// A Strategy says how a target gets from one credential to the next.
+type Strategy struct {
+	// Name is what people call it: "single user", "alternating users",
+	// "parallel role".
+	Name string
+
+	// InPlace: the user stays and its password changes, so the current
+	// credential does not work any more from set on, until promote. Approval
+	// comes before set, and a rotation that fails sets the current password
+	// again.
+	InPlace bool
+
+	// Reuses: set changes a user that was current before the last rotation, so
+	// those who still use it must have gone before set.
+	Reuses bool
+
+	// Leaves: the old user is left behind when the new one is current, and has
+	// to be retired.
+	Leaves bool
+}
+
+// A Change is what a rotation makes of a database.
+type Change struct {
+	Token string            // of the rotation
+	From  source.Credential // current before
+	To    source.Credential // pending
+}
+
+// A Target is what credentials are for: a database, or whatever asks for a
+// secret. Its methods may be called again at any time, by any process, and
+// then find done what has been done. A change by a rotation that is older than
+// the last one fails with an error that wraps [ErrConflict]. The suite in
+// package rotatetest holds a target against this.
+type Target interface {
+	// Strategy does not change.
+	Strategy() Strategy
+
+	// Next returns the user name and the other parts, without the password, of
+	// the credential that comes after current. token is unique.
+	Next(ctx context.Context, current source.Credential, token string) (source.Credential, error)
+
+	// Set makes the database accept c.To, and records c.Token in the same
+	// transaction where it can.
+	Set(ctx context.Context, c Change) error
+
+	// Applied reports whether Set with this token was the last that has
+	// happened to the user of c.To.
+	Applied(ctx context.Context, c Change) (bool, error)
+
+	// Accepts reports whether the database lets credential log in. An error
+	// means that this could not be found out.
+	Accepts(ctx context.Context, credential source.Credential) (bool, error)
+
+	// Verify logs in with c.To and proves that it may do what c.From may, and
+	// what else the application needs. An error that wraps [ErrUnfit] speaks
+	// against the credential; any other means that this could not be found out.
+	Verify(ctx context.Context, c Change) error
+
+	// Undo takes Set back: InPlace, the database accepts c.From again; else what
+	// Set has made for c.To is removed, or not used any more.
+	Undo(ctx context.Context, c Change) error
+
+	// Sessions counts the open sessions that hold back what comes next: those
+	// of user that were opened before the current credential was set.
+	Sessions(ctx context.Context, user string) (int, error)
+
+	// Left returns the users of earlier rotations that are not retired yet,
+	// oldest first, without those of current and pending.
+	Left(ctx context.Context, s State) ([]string, error)
+
+	// Disable keeps user from logging in. Enable takes that back.
+	Disable(ctx context.Context, user string) error
+	Enable(ctx context.Context, user string) error
+
+	// Remove removes a disabled user for good.
+	Remove(ctx context.Context, user string) error
+}

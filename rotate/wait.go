@@ -1,0 +1,133 @@
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+var host, _ = os.Hostname()
+
+// approve asks for the approval of c.
+func (r *run) approve(ctx context.Context, c Change) error {
+	if r.config.Approve == nil {
+		return nil
+	}
+	s := r.config.Target.Strategy()
+	after := StepPromote
+	if s.InPlace {
+		after = StepSet
+	}
+	e := r.event(StepApprove)
+	e.Outcome = Begun
+	r.config.Audit(e)
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, r.config.ApproveTimeout)
+	defer cancel()
+	approver, err := r.config.Approve(ctx, Request{r.config.Store.Name(), s, c.Token, c.From, c.To, after})
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	e.Approver, r.result.Approver = approver, approver
+	return r.ended(e, begun, err)
+}
+
+// drained waits until the pools of this process have let go of version, if one
+// is named, and nobody has a session as user any more.
+func (r *run) drained(ctx context.Context, step Step, user, version string) error {
+	e := r.event(step)
+	e.User, e.Outcome = user, Begun
+	r.config.Audit(e)
+	begun := time.Now()
+	waiting, cancel := context.WithTimeout(ctx, r.config.DrainTimeout)
+	defer cancel()
+	left, err := r.leave(waiting, user, version)
+	e.Sessions = left
+	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
+		if r.config.Force {
+			e.Forced = fmt.Sprintf("%d sessions of %s are left after %v", left, user, r.config.DrainTimeout)
+			r.result.Forced = append(r.result.Forced, e.Forced)
+			err = nil
+		} else {
+			err = fmt.Errorf("%w by %d sessions after %v: %w", ErrUndrained, left, r.config.DrainTimeout, err)
+		}
+	}
+	return r.ended(e, begun, err)
+}
+
+// leave returns how many sessions are left when it gives up.
+func (r *run) leave(ctx context.Context, user, version string) (left int, err error) {
+	if version != "" {
+		for _, p := range r.config.Pools {
+			if err := p.Drained(ctx, version); err != nil {
+				return 0, err
+			}
+		}
+	}
+	tick := time.NewTicker(r.config.Poll)
+	defer tick.Stop()
+	for {
+		n, err := r.config.Target.Sessions(ctx, user)
+		switch {
+		case err == nil && n == 0:
+			return 0, nil
+		case err == nil:
+			left = n
+		case ctx.Err() == nil:
+			return left, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return left, ctx.Err()
+		}
+	}
+}
+
+// retire retires the users that earlier rotations have left behind.
+func (r *run) retire(ctx context.Context) error {
+	if !r.config.Target.Strategy().Leaves {
+		return nil
+	}
+	left, err := r.left(ctx)
+	if err != nil {
+		return err
+	}
+	for _, user := range left {
+		version := ""
+		if p := r.state.Previous; p != nil && p.Credential.Username == user {
+			version = p.Token
+		}
+		if err := r.drained(ctx, StepDrain, user, version); err != nil {
+			return err
+		}
+		if err := r.step(ctx, StepDisable, user, func(ctx context.Context) error { return r.config.Target.Disable(ctx, user) }); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(r.config.Grace):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		// Somebody may have logged in between the last look and the disabling.
+		if err := r.drained(ctx, StepDrain, user, ""); err != nil {
+			return err
+		}
+		if err := r.step(ctx, StepRemove, user, func(ctx context.Context) error { return r.config.Target.Remove(ctx, user) }); err != nil {
+			return err
+		}
+		r.result.Retired = append(r.result.Retired, user)
+	}
+	return nil
+}
+
+func (r *run) left(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	left, err := r.config.Target.Left(ctx, r.state)
+	if err != nil {
+		return nil, fmt.Errorf("rotate: %s: the users that are left behind cannot be found out: %w", r.config.Store.Name(), err)
+	}
+	return left, nil
+}
