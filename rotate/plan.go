@@ -1,0 +1,152 @@
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Status is how a secret stands. It holds no secret.
+type Status struct {
+	Secret   string
+	Strategy Strategy
+
+	Current, Pending, Previous *Info // nil: there is none
+	Applied                    bool  // the pending version has been set in the database
+	Left                       []string
+	Next                       Step // what Rotate would do first
+
+	// Mismatch says in words that store and database do not agree; empty: they
+	// do.
+	Mismatch string
+}
+
+// Info is one version without its values.
+type Info struct {
+	Token    string
+	User     string
+	Created  time.Time // zero: not known
+	Accepted bool      // the database lets it log in
+}
+
+// Status looks at store and database and changes nothing. It logs in with the
+// current and the pending version to find out whether they are accepted.
+func (r *Rotator) Status(ctx context.Context) (Status, error) {
+	run := &run{config: &r.config, attempt: make(map[Step]int)}
+	f, err := run.look(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Secret: r.config.Store.Name(), Strategy: r.config.Target.Strategy(), Applied: f.applied}
+	if s.Current, err = run.info(ctx, &run.state.Current); err != nil {
+		return s, err
+	}
+	if run.state.Previous != nil {
+		s.Previous = &Info{run.state.Previous.Token, run.state.Previous.Credential.Username, run.state.Previous.Created, false}
+	}
+	if run.open() {
+		if s.Pending, err = run.info(ctx, run.state.Pending); err != nil {
+			return s, err
+		}
+		s.Next = next(s.Strategy, f, known{})
+	}
+	if s.Strategy.Leaves {
+		if s.Left, err = run.left(ctx); err != nil {
+			return s, err
+		}
+	}
+	if s.Next == "" {
+		s.Next = StepCreate
+		if len(s.Left) > 0 {
+			s.Next = StepDrain
+		}
+	}
+	s.Mismatch = s.mismatch()
+	return s, nil
+}
+
+func (r *run) info(ctx context.Context, v *Version) (*Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	accepted, err := r.config.Target.Accepts(ctx, v.Credential)
+	if err != nil {
+		return nil, fmt.Errorf("rotate: %s: a login as %q could not be tried: %w", r.config.Store.Name(), v.Credential.Username, err)
+	}
+	return &Info{v.Token, v.Credential.Username, v.Created, accepted}, nil
+}
+
+func (s Status) mismatch() string {
+	switch {
+	case s.Current.Accepted:
+		return ""
+	case s.Pending != nil && s.Pending.Accepted:
+		return "the database is ahead of the store: the pending version logs in and the current one does not; Rotate finishes that, Rollback undoes it"
+	case s.Pending != nil:
+		return "neither the current nor the pending version logs in: somebody has changed the database; Rotate or Rollback sets it again"
+	}
+	return "the current version does not log in: somebody has changed the database; Rotate gives the secret a new credential"
+}
+
+// A Plan is what Rotate would do now.
+type Plan struct {
+	Status
+	Steps []Step
+}
+
+// Plan looks like [Rotator.Status] and tells the steps of a rotation that would
+// begin now. It writes nothing.
+func (r *Rotator) Plan(ctx context.Context) (Plan, error) {
+	s, err := r.Status(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	steps := order(s.Strategy)
+	retiring := slices.Repeat([]Step{StepDrain, StepDisable, StepRemove}, len(s.Left))
+	if s.Pending == nil {
+		return Plan{s, append(retiring, steps...)}, nil
+	}
+	return Plan{s, steps[slices.Index(steps, s.Next):]}, nil
+}
+
+// Rehearse rotates up to a step, which it does not take, and undoes what was
+// done, on the real store and database. Strategies that change the current user
+// in place are refused from set on unless force is set: until it is undone,
+// nobody can log in with the current password. A rotation that is under way is
+// not touched.
+func (r *Rotator) Rehearse(ctx context.Context, until Step, force bool) (Result, error) {
+	steps := order(r.config.Target.Strategy())
+	at, promote := slices.Index(steps, until), slices.Index(steps, StepPromote)
+	switch {
+	case at < 1 || at > promote:
+		return Result{}, fmt.Errorf("rotate: a rehearsal ends before one of the steps %v, not %q", steps[1:promote+1], until)
+	case r.config.Target.Strategy().InPlace && at > slices.Index(steps, StepSet) && !force:
+		return Result{}, fmt.Errorf("rotate: a rehearsal up to %s changes the password that is in use; force it, or end before %s", until, StepSet)
+	}
+	begun := time.Now()
+	run, err := r.begin(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer run.end()
+	run.until = until
+	err = run.rehearse(ctx)
+	run.result.Took = time.Since(begun)
+	return run.result, err
+}
+
+func (r *run) rehearse(ctx context.Context) error {
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	if r.open() {
+		return fmt.Errorf("rotate: %s: %w: finish it with Rotate, or undo it with Rollback", r.config.Store.Name(), ErrRunning)
+	}
+	if err := r.create(ctx); err != nil {
+		return err
+	}
+	if err := r.forward(ctx); err != nil {
+		return err
+	}
+	return r.back(context.WithoutCancel(ctx))
+}

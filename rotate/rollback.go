@@ -1,0 +1,95 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrNothing is wrapped by Rollback where there is nothing to go back to.
+var ErrNothing = errors.New("nothing to go back to")
+
+// Rollback undoes the rotation that is under way: the database accepts the
+// current credential, and the pending one is discarded. If none is, the secret
+// goes back to the previous version, and the database with it: in place its
+// password is set again, otherwise its user must still be there. Rollback ends
+// with a current credential that the database accepts, or with an error; it may
+// be repeated. Nobody is asked for approval.
+func (r *Rotator) Rollback(ctx context.Context) (Result, error) {
+	begun := time.Now()
+	run, err := r.begin(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer run.end()
+	err = run.rollback(ctx)
+	run.result.Took = time.Since(begun)
+	return run.result, err
+}
+
+func (r *run) rollback(ctx context.Context) error {
+	if _, err := r.look(ctx); err != nil {
+		return err
+	}
+	if r.open() {
+		if err := r.back(ctx); err != nil {
+			return err
+		}
+		return r.proveCurrent(ctx)
+	}
+	if r.state.Previous == nil {
+		return fmt.Errorf("rotate: %s: %w: no rotation is under way, and the store keeps no previous version", r.config.Store.Name(), ErrNothing)
+	}
+	return r.restore(ctx)
+}
+
+// restore makes the previous version current again: in the database first, so
+// that the store never names what does not log in, except in place, where one
+// of them is always ahead.
+func (r *run) restore(ctx context.Context) error {
+	current, previous := r.state.Current, *r.state.Previous
+	r.result.Rotation, r.result.From, r.result.To = previous.Token, current.Token, previous.Token
+	c := Change{Token: previous.Token, From: current.Credential, To: previous.Credential}
+	user := previous.Credential.Username
+	err := r.step(ctx, StepUndo, user, func(ctx context.Context) error {
+		t := r.config.Target
+		if t.Strategy().Leaves {
+			if err := t.Enable(ctx, user); err != nil {
+				return err
+			}
+		}
+		accepted, err := t.Accepts(ctx, previous.Credential)
+		switch {
+		case err != nil || accepted:
+			return err
+		case t.Strategy().Leaves:
+			return fmt.Errorf("%w: user %q does not log in any more", ErrNothing, user)
+		}
+		return t.Set(ctx, c)
+	})
+	if err != nil {
+		return err
+	}
+	err = r.step(ctx, StepRestore, user, func(ctx context.Context) error {
+		return r.config.Store.Restore(ctx, previous.Token, current.Token)
+	})
+	if err != nil {
+		return err
+	}
+	return r.proveCurrent(ctx)
+}
+
+// proveCurrent logs in with what the store calls current.
+func (r *run) proveCurrent(ctx context.Context) error {
+	if err := r.read(ctx); err != nil {
+		return err
+	}
+	return r.step(ctx, StepVerify, r.state.Current.Credential.Username, func(ctx context.Context) error {
+		accepted, err := r.config.Target.Accepts(ctx, r.state.Current.Credential)
+		if err == nil && !accepted {
+			err = fmt.Errorf("%w: the database does not accept the current credential; rotate again, or set its password by hand", ErrUnfit)
+		}
+		return err
+	})
+}
