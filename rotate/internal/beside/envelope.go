@@ -1,0 +1,115 @@
+package beside
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/rekey-go/rekey/internal/fields"
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/source"
+)
+
+// An envelope is what the document beside the secret holds.
+type envelope struct {
+	Pending   *record   `json:"pending,omitempty"`
+	Current   *record   `json:"current,omitempty"`
+	Previous  *record   `json:"previous,omitempty"`
+	RotatedAt time.Time `json:"rotatedAt,omitzero"` // when current was found or made to be
+}
+
+// A record is a version without the fields, which are those of the secret.
+type record struct {
+	Token    string    `json:"token"`
+	Username string    `json:"username,omitempty"`
+	Password string    `json:"password"`
+	Created  time.Time `json:"created,omitzero"`
+}
+
+func (r *record) same(o *record) bool {
+	return r != nil && r.Username == o.Username && r.Password == o.Password
+}
+
+// called reports whether r has this token.
+func (r *record) called(token string) bool { return r != nil && r.Token == token }
+
+// parse reads an envelope; one that is not there is empty.
+func parse(where string, d Document) (e envelope, err error) {
+	if d.Data == nil {
+		return e, nil
+	}
+	text, err := json.Marshal(d.Data)
+	if err == nil {
+		err = json.Unmarshal(text, &e)
+	}
+	if err != nil { // which may quote what it stumbles over
+		return e, &source.FieldError{Where: where, Field: "pending, current or previous", Problem: "is not what a rotation writes; did something else write here?"}
+	}
+	for name, r := range map[string]*record{"pending": e.Pending, "current": e.Current, "previous": e.Previous} {
+		if r != nil && (r.Token == "" || r.Password == "") {
+			return e, &source.FieldError{Where: where, Field: name, Problem: "lacks a token or a password; did something else write here?"}
+		}
+	}
+	return e, nil
+}
+
+func (e envelope) data() map[string]any {
+	var data map[string]any
+	text, err := json.Marshal(e)
+	if err == nil {
+		err = json.Unmarshal(text, &data)
+	}
+	if err != nil {
+		panic("beside: " + err.Error()) // texts and times
+	}
+	return data
+}
+
+// caughtUp is e once it has learned that the secret holds now, marked so.
+// version names what no rotation has made.
+func (e envelope) caughtUp(now record, marked, version string) envelope {
+	switch {
+	case e.Current.called(marked) && e.Current.same(&now):
+		return e
+	case e.Pending.called(marked) && e.Pending.same(&now):
+		return envelope{Current: e.Pending, Previous: e.Current}
+	case e.Previous.called(marked) && e.Previous.same(&now):
+		return envelope{Pending: e.Pending, Current: e.Previous, Previous: e.Current}
+	case e.Current.same(&now): // somebody has written it once more
+		return e
+	}
+	// An operator has, who may have left the marker of the version before.
+	now.Token = marked
+	if marked == "" || e.Pending.called(marked) || e.Current.called(marked) || e.Previous.called(marked) {
+		now.Token = version
+	}
+	next := envelope{Pending: e.Pending, Current: &now, Previous: e.Current}
+	if next.Previous == nil {
+		next.Previous = e.Previous
+	}
+	return next
+}
+
+// version makes a version of r with the fields of like.
+func (r *record) version(like source.Credential) *rotate.Version {
+	if r == nil {
+		return nil
+	}
+	like.Username, like.Password, like.Version = r.Username, source.NewSecret(r.Password), r.Token
+	return &rotate.Version{Token: r.Token, Credential: like, Created: r.Created}
+}
+
+// text returns the string under name, if it is one.
+func text(data map[string]any, name string) string {
+	s, _ := data[name].(string)
+	return s
+}
+
+// usable refuses passwords and user names that no source would read again.
+func usable(where string, names fields.Names, c source.Credential) error {
+	data := map[string]any{names.Password: c.Password.Reveal()}
+	if c.Username != "" {
+		data[names.Username] = c.Username
+	}
+	_, err := names.Login(where, data)
+	return err
+}
