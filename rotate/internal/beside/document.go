@@ -20,7 +20,7 @@ const (
 type Document struct {
 	Data    map[string]any // as encoding/json decodes with UseNumber; nil: it is not there
 	Version string         // another one after each write; names versions that no rotation has made
-	Raw     []byte         // for the place's own use
+	Raw     []byte         // what it was read from, where versions alone do not tell; may be nil
 }
 
 // A Place keeps the two documents.

@@ -1,6 +1,7 @@
 package beside
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func (s *Store) look(ctx context.Context) (look, error) {
 		if err != nil {
 			return look{}, err
 		}
-		if after.Version == before.Version {
+		if after.Version == before.Version && bytes.Equal(after.Raw, before.Raw) {
 			return l, s.understand(&l)
 		}
 		before = after
