@@ -10,7 +10,7 @@ import (
 // A Schedule says when a secret is due that was rotated last at a time. Package
 // rotate/schedule has intervals, cron expressions and windows.
 type Schedule interface {
-	Next(last time.Time) time.Time
+	Next(last, now time.Time) time.Time
 }
 
 // longestPause bounds the pause after a rotation that failed; sleep is no longer
@@ -62,5 +62,10 @@ func (r *Rotator) due(ctx context.Context, s Schedule) (time.Duration, error) {
 	if run.open() {
 		return 0, nil
 	}
-	return time.Until(s.Next(run.state.Current.Created)), nil
+	return untilNext(s, run.state.Current.Created), nil
+}
+
+func untilNext(s Schedule, last time.Time) time.Duration {
+	now := time.Now()
+	return s.Next(last, now).Sub(now)
 }
