@@ -46,13 +46,8 @@ func Class(err error) string {
 		is   error
 		name string
 	}{
-		{ErrConflict, "conflict"},
-		{ErrRunning, "running"},
-		{ErrUnfit, "unfit"},
-		{ErrDenied, "denied"},
-		{ErrUndrained, "undrained"},
-		{context.Canceled, "canceled"},
-		{context.DeadlineExceeded, "timeout"},
+		{ErrConflict, "conflict"}, {ErrRunning, "running"}, {ErrUnfit, "unfit"}, {ErrDenied, "denied"},
+		{ErrUndrained, "undrained"}, {context.Canceled, "canceled"}, {context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, c.is) {
 			return c.name

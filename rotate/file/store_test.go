@@ -92,7 +92,10 @@ func harness(path string, overwrite func(t *testing.T, username, password string
 				}
 				return nil
 			})
-			return func() bool { return left <= 0 }
+			return func() bool {
+				s.Fault(func(string) error { return nil })
+				return left <= 0
+			}
 		},
 	}
 }
@@ -250,6 +253,20 @@ func TestWrittenWhilePromoting(t *testing.T) {
 	st := read(t, s)
 	require.Equal(t, "by hand", st.Current.Credential.Password.Reveal())
 	require.Equal(t, "one", st.Pending.Token)
+}
+
+// Writes that follow too closely for the clock of the file system are told apart.
+func TestSameTime(t *testing.T) {
+	path := secret(t)
+	s := file.New(path, nil)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	first := read(t, s).Current.Token
+	require.NoError(t, s.Create(t.Context(), "one", next("second")))
+	require.NoError(t, os.WriteFile(path, text(t, login("app", "by hand")), 0o600))
+	require.NoError(t, os.Chtimes(path, time.Time{}, info.ModTime()))
+	require.ErrorIs(t, s.Promote(t.Context(), "one", first), rotate.ErrConflict)
+	require.NotEqual(t, first, read(t, s).Current.Token)
 }
 
 // Who waits for the lock leaves with the context.

@@ -31,7 +31,8 @@ type StoreHarness struct {
 
 	// Fail makes the nth write of Store from now on, counted from 1, fail: it
 	// does not happen or, if lost, happens without an answer. A store that writes
-	// again by itself may do so. hit reports whether the write has come.
+	// again by itself may do so. hit reports whether the write has come, and
+	// lets those that have not come pass.
 	Fail func(t *testing.T, n int, lost bool) (hit func() bool)
 
 	// Hang keeps everything that Store asks for unanswered until the test ends
@@ -233,6 +234,12 @@ var operations = []operation{
 		v := k.created()
 		return func(ctx context.Context, s rotate.Store) error { return s.Promote(ctx, v.Token, first.Token) },
 			state(first, v, k.first), state(v, rotate.Version{}, first)
+	}},
+	{"promote over another", func(k *keeper) (func(context.Context, rotate.Store) error, rotate.State, rotate.State) {
+		v := k.created()
+		theirs := k.overwrite()
+		return func(ctx context.Context, s rotate.Store) error { return s.Promote(ctx, v.Token, theirs.Token) },
+			state(theirs, v, k.first), state(v, rotate.Version{}, theirs)
 	}},
 	{"discard", func(k *keeper) (func(context.Context, rotate.Store) error, rotate.State, rotate.State) {
 		v := k.created()

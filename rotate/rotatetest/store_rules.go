@@ -191,6 +191,19 @@ func checkOverwritten(t *testing.T, open func(*testing.T) StoreHarness) {
 		k.ok(k.Store.Restore(t.Context(), v.Token, theirs.Token))
 		k.holds(v, none, theirs)
 	})
+	t.Run("promoted at the second try", func(t *testing.T) {
+		k := keep(t, open(t))
+		v := k.created()
+		hit := k.Fail(t, 1, true)
+		err := k.Store.Promote(t.Context(), v.Token, k.first.Token)
+		if !hit() {
+			t.Fatal("nothing is written")
+		}
+		k.discreet(err)
+		k.ok(k.Store.Promote(t.Context(), v.Token, k.first.Token))
+		theirs := k.overwrite()
+		k.holds(theirs, none, v) // not what was promoted as pending once more
+	})
 	t.Run("again and again", func(t *testing.T) {
 		k := keep(t, open(t))
 		v := k.promoted(k.first)
@@ -257,7 +270,7 @@ func checkLong(t *testing.T, k *keeper) {
 	k.holds(v, none, next)
 }
 
-// fatal is for errors that goroutines have sent.
+// onlyConflicts is for the errors of processes that get in each other's way.
 func (k *keeper) onlyConflicts(errs []error) {
 	k.t.Helper()
 	for _, err := range errs {

@@ -52,7 +52,7 @@ type lab struct {
 }
 
 func newLab(t *testing.T, url string) *lab {
-	l := &lab{t, url, "orders/" + strings.ToLower(strings.NewReplacer("/", "-", "#", "-").Replace(t.Name())), smtest.Client(t, url)}
+	l := &lab{t, url, "orders/database", smtest.Client(t, url)}
 	_, err := l.CreateSecret(t.Context(), &sdk.CreateSecretInput{Name: &l.secret, SecretString: aws.String(login("app", canary))})
 	require.NoError(t, err)
 	return l

@@ -104,6 +104,7 @@ func (s *Store) Promote(ctx context.Context, token, from string) error {
 	return s.until(ctx, func(l look) error {
 		switch {
 		case l.now.Current.called(token):
+			_ = s.catchUp(ctx, &l) // as below
 			return nil
 		case !l.now.Current.called(from):
 			return s.conflict("version %s is current, not %s", l.now.Current.Token, from)
