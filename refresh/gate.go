@@ -196,8 +196,11 @@ func (r *Refresher) adoptUnless(c source.Credential, verified map[*Attachment]bo
 	r.loop.refused, r.loop.nextLease = 0, time.Time{}
 	r.broadcast()
 	r.mu.Unlock()
-	r.opts.Logger.Info("rekey: credential adopted", "credential", r.opts.Name, "user", c.Username,
-		"version", c.Version, "generation", number, "expires", c.Expires, "reason", c.Reason)
+	attrs := []any{"credential", r.opts.Name, "user", c.Username, "version", c.Version, "generation", number}
+	if !c.Expires.IsZero() {
+		attrs = append(attrs, "expires", c.Expires, "reason", c.Reason)
+	}
+	r.opts.Logger.Info("rekey: credential adopted", attrs...)
 	r.notify()
 	r.announce(g.snapshot())
 	return nil

@@ -46,8 +46,13 @@ func Class(err error) string {
 		is   error
 		name string
 	}{
-		{ErrConflict, "conflict"}, {ErrRunning, "running"}, {ErrUnfit, "unfit"}, {ErrDenied, "denied"},
-		{ErrUndrained, "undrained"}, {context.Canceled, "canceled"}, {context.DeadlineExceeded, "timeout"},
+		{ErrConflict, "conflict"},
+		{ErrRunning, "running"},
+		{ErrUnfit, "unfit"},
+		{ErrDenied, "denied"},
+		{ErrUndrained, "undrained"},
+		{context.Canceled, "canceled"},
+		{context.DeadlineExceeded, "timeout"},
 	} {
 		if errors.Is(err, c.is) {
 			return c.name

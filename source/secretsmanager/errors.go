@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -110,6 +111,7 @@ func failed(ctx context.Context, client any, op, id, stage string, err error) er
 	e := &Error{Op: op, SecretID: id, Stage: stage, Kind: Unavailable}
 	var unsigned *providerError
 	var api smithy.APIError
+	var cut *net.OpError // an answer that broke off
 	var broken *smithy.DeserializationError
 	var unsent *smithyhttp.RequestSendError
 	switch {
@@ -121,6 +123,9 @@ func failed(ctx context.Context, client any, op, id, stage string, err error) er
 		return e
 	case errors.As(err, &api):
 		e.Err = api // alone: what wraps it holds the whole answer
+	case errors.As(err, &broken) && errors.As(err, &cut):
+		e.Err = cut // alone, too
+		return e
 	case errors.As(err, &broken):
 		e.Kind, e.Detail = Malformed, "it is not what Secrets Manager sends" // nothing of the cause: it holds a piece of the answer
 		return e
