@@ -211,15 +211,26 @@ func (r *run) do(ctx context.Context, step Step) error {
 		r.known.verified = err == nil
 		return err
 	case StepPromote:
-		err := r.step(ctx, step, c.To.Username, func(ctx context.Context) error {
-			return r.config.Store.Promote(ctx, c.Token, r.state.Current.Token)
-		})
+		err := r.step(ctx, step, c.To.Username, func(ctx context.Context) error { return r.promote(ctx, c) })
 		if err != nil {
 			return err
 		}
 		return r.read(ctx)
 	}
 	panic("rotate: no such step: " + string(step))
+}
+
+// promote looks again where the store's answer was lost: the next run would see
+// nothing pending, and rotate once more.
+func (r *run) promote(ctx context.Context, c Change) error {
+	err := r.config.Store.Promote(ctx, c.Token, r.state.Current.Token)
+	if err == nil {
+		return nil
+	}
+	if s, readErr := r.config.Store.Read(ctx); readErr == nil && s.Current.Token == c.Token {
+		return nil
+	}
+	return err
 }
 
 // back undoes the pending version: first in the database, then in the store, so

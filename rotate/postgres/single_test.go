@@ -254,6 +254,21 @@ func TestAnotherRotationIsFenced(t *testing.T) {
 	require.True(t, b.status().Current.Accepted)
 }
 
+func TestTheAnswerOfPromoteIsLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.aws.Inject(smtest.Fault{Operation: "UpdateSecretVersionStage", Times: 3, LoseReply: true})
+	result, err := b.rotator().Rotate(t.Context())
+	for n := 0; err != nil && n < 5; n++ { // the labels of create are moved by the same operation
+		result, err = b.rotator().Rotate(t.Context())
+	}
+	require.NoError(t, err)
+	s := b.status()
+	require.Equal(t, result.Rotation, s.Current.Token)
+	require.True(t, s.Current.Accepted)
+	require.Equal(t, 1, b.n, "one password was drawn in all")
+}
+
 func TestStormThroughRotationsOfASingleUser(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
