@@ -147,6 +147,8 @@ func TestApplicationsSeeOneChange(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "app2", after.Username)
 	require.Equal(t, "second", after.Password.Reveal())
+	require.Equal(t, "one", after.Version, "pools tell by it that the one before has drained")
+	require.NotContains(t, after.FieldNames(), "rekey_version")
 	want["username"], want["password"], want["rekey_version"] = "app2", "second", "one"
 	require.Equal(t, want, b.raw(), "the rest is kept as it was")
 

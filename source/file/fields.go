@@ -16,6 +16,10 @@ import (
 // noValue is what Vault Agent's templates print for a key that is missing.
 const noValue = "<no value>"
 
+// versionField holds the token of the rotation that has written the credential
+// (package rotate/file), which then is its version.
+const versionField = "rekey_version"
+
 // usernameFields and passwordField are the names that hold the user name, the
 // first that is there, and the password.
 func (s *Source) usernameFields() []string {
@@ -66,9 +70,10 @@ func (s *Source) credential(values map[string]string) (source.Credential, error)
 	if err := s.check(c, usernameField, s.passwordField()); err != nil {
 		return source.Credential{}, err
 	}
+	c.Version = values[versionField]
 	fields := make(map[string]source.Secret)
 	for name, value := range values {
-		if name != usernameField && name != s.passwordField() {
+		if name != usernameField && name != s.passwordField() && name != versionField {
 			fields[name] = source.NewSecret(value)
 		}
 	}

@@ -191,7 +191,8 @@ func open(path string, opts *Options) *Source {
 	return s
 }
 
-// Credential reads the file. Issued is the start of the read; Version is left
+// Credential reads the file. Issued is the start of the read; Version is that of
+// the rotation that wrote the file (package rotate/file), or else left
 // to the refresher. A field that is missing or unusable is a
 // [*source.FieldError], content that does not parse a [*SyntaxError]; neither
 // they nor any other error contain what was read.

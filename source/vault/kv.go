@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 
@@ -16,8 +17,9 @@ import (
 // mount. Keys other than those of user name and password become fields:
 // strings as they are, anything else as its JSON.
 //
-// In version 2 of the engine the credential's Version is that of the secret.
-// In version 1 it has none, and a key "ttl" of the secret says how soon to look
+// The credential's Version is the token of the rotation that wrote the secret,
+// if package rotate did; else, in version 2 of the engine, the number of the
+// secret's version. In version 1 a key "ttl" of the secret says how soon to look
 // again.
 func KV(client *api.Client, mount, path string, opts *Options) source.Source {
 	k := &kv{access: newAccess(client, sessionOf(opts)), opts: opts.withDefaults()}
@@ -68,6 +70,16 @@ func (k *kv) explain(err error) error {
 	return err
 }
 
+// versionField holds the token of the rotation that has written the secret
+// (package rotate/vaultkv), which then is its version.
+const versionField = "rekey_version"
+
+func without(data map[string]any, name string) map[string]any {
+	data = maps.Clone(data)
+	delete(data, name)
+	return data
+}
+
 // parse makes a credential of an answer.
 func (k *kv) parse(got answer) (source.Credential, error) {
 	if got.Secret == nil {
@@ -89,11 +101,14 @@ func (k *kv) parse(got answer) (source.Credential, error) {
 		}
 		version = number.String()
 	}
+	if token, ok := data[versionField].(string); ok && token != "" {
+		version = token
+	}
 	c, err := k.opts.login(k.read.path, data)
 	if err != nil {
 		return source.Credential{}, err
 	}
-	c = k.opts.others(c, data)
+	c = k.opts.others(c, without(data, versionField))
 	c.Version, c.Issued = version, got.began
 	poll := k.opts.Poll
 	if _, ok := data["ttl"]; ok && k.opts.KVVersion == 1 && got.LeaseDuration > 0 {
