@@ -75,7 +75,9 @@ func (l *lab) stages() map[string][]string {
 func (l *lab) store() *secretsmanager.Store { return secretsmanager.New(l, l.secret, nil) }
 
 func (l *lab) harness() rotatetest.StoreHarness {
-	wire := &rotatetest.Wire{Next: &http.Transport{DisableKeepAlives: true}, Writes: func(r *http.Request) bool {
+	transport := &http.Transport{}
+	l.t.Cleanup(transport.CloseIdleConnections)
+	wire := &rotatetest.Wire{Next: transport, Writes: func(r *http.Request) bool {
 		op := r.Header.Get("X-Amz-Target")
 		return strings.HasSuffix(op, ".PutSecretValue") || strings.HasSuffix(op, ".UpdateSecretVersionStage")
 	}}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -267,3 +268,6 @@ func (s *Source) warn() {
 
 // String names the file.
 func (s *Source) String() string { return "file " + s.path }
+
+// Format prints what [Source.String] says for every verb.
+func (s *Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }

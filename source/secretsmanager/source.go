@@ -3,6 +3,7 @@ package secretsmanager
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -57,6 +58,9 @@ func New(client Client, secretID string, opts *Options) *Source {
 	}
 	return s
 }
+
+// Format prints the secret's ID and nothing else, for every verb.
+func (s *Source) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "secretsmanager.New(%q)", s.id) }
 
 // Credential returns what AWSCURRENT holds. Unless ctx is marked by
 // [source.BypassCache], the value is read only when the label has moved. A

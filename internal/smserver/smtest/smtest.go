@@ -3,10 +3,14 @@
 package smtest
 
 import (
+	"errors"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -53,6 +57,16 @@ func Client(t testing.TB, url string, options ...func(*secretsmanager.Options)) 
 		Region:       "us-east-1",
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "a test", ""),
 		HTTPClient:   &http.Client{Transport: transport},
-		Retryer:      aws.NopRetryer{},
+		Retryer:      retry.NewStandard(once),
 	}, options...)
+}
+
+// once tries a request once, but for one fault that is not the server's: the SDK
+// closes the body of a request when the answer begins, and if the transport was
+// still to see the end of that body, it closes the connection under the answer.
+func once(o *retry.StandardOptions) {
+	o.MaxBackoff = time.Millisecond
+	o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+		return aws.BoolTernary(errors.Is(err, net.ErrClosed))
+	})}
 }
