@@ -18,7 +18,9 @@ func (s *static) Format(f fmt.State, _ rune) { describe(f, "vault.Static", s.rea
 func (k *kv) Format(f fmt.State, _ rune) { describe(f, "vault.KV", k.read.path) }
 
 // Format prints the source of the lease, whose ID is not for everybody.
-func (l *lease) Format(f fmt.State, _ rune) { describe(f, "a lease of vault.Dynamic", l.source.read.path) }
+func (l *lease) Format(f fmt.State, _ rune) {
+	describe(f, "a lease of vault.Dynamic", l.source.read.path)
+}
 
 // Format prints that it is a session, see [Session.Health] for more.
 func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "vault.Session") }
