@@ -11,14 +11,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/rekey-go/rekey/pool/verify"
-	"github.com/rekey-go/rekey/source"
 )
 
 // Config says how the targets of this package get at the database. The zero
 // values mean the defaults, and so do negative values.
 type Config struct {
 	// Admin opens a session of the rotator's own user, who may change the roles
-	// that are rotated. It is closed after each step.
+	// that are rotated: see the package's documentation. It is closed after each
+	// step.
 	Admin func(ctx context.Context) (*pgx.Conn, error)
 
 	// Login is where and how the application logs in: host, port, database, TLS.
@@ -34,6 +34,11 @@ type Config struct {
 
 	// Iterations of the SCRAM verifier. Zero: 4096, which is the server's own.
 	Iterations int
+
+	// EndSessions has the sessions that a user still has ended when it is
+	// removed. By default they live on, and what their user could do, they cannot
+	// any more, unless they act as another role.
+	EndSessions bool
 }
 
 func (c *Config) withDefaults() (Config, error) {
@@ -52,7 +57,7 @@ type server struct{ config Config }
 func (s *server) admin(ctx context.Context, f func(*pgx.Conn) error) error {
 	conn, err := s.config.Admin(ctx)
 	if err != nil {
-		return fmt.Errorf("postgres: the rotator cannot log in: %w", err)
+		return loginError("the rotator's own user", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is given up anyway
 	return f(conn)
@@ -60,51 +65,50 @@ func (s *server) admin(ctx context.Context, f func(*pgx.Conn) error) error {
 
 // attempts is how often a change is tried that another session got in the way
 // of: roles are rows that cannot be waited for.
-const attempts = 3
+const attempts = 5
 
-// change runs f in a transaction of the rotator, under the lock of one name.
-func (s *server) change(ctx context.Context, name string, f func(pgx.Tx) error) error {
+// change runs f in a transaction of the rotator, under the locks of names, in
+// their order.
+func (s *server) change(ctx context.Context, f func(pgx.Tx) error, names ...string) error {
 	return s.admin(ctx, func(conn *pgx.Conn) error {
-		for n := 1; ; n++ {
-			err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-				if _, err := tx.Exec(ctx, "select set_config('lock_timeout', $1, true), pg_advisory_xact_lock(hashtextextended($2, 0))",
-					fmt.Sprint(s.config.LockTimeout.Milliseconds()), "rekey role "+name); err != nil {
-					return err
-				}
-				return f(tx)
-			})
-			if n == attempts || !transient(err) {
+		return s.transact(ctx, conn, f, names...)
+	})
+}
+
+func (s *server) transact(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error, names ...string) error {
+	for n := 1; ; n++ {
+		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("set local lock_timeout = %d", s.config.LockTimeout.Milliseconds())); err != nil {
 				return err
 			}
+			for _, name := range names {
+				if _, err := tx.Exec(ctx, "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))", "rekey role "+name); err != nil {
+					return fmt.Errorf("postgres: the lock of role %q: %w", name, err)
+				}
+			}
+			return f(tx)
+		})
+		if n == attempts || !transient(err) {
+			return err
 		}
-	})
+	}
 }
 
 // transient reports whether another session got in the way: XX000 is "tuple
 // concurrently updated".
 func transient(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "XX000" || pg.Code == "40001" || pg.Code == "40P01")
+	return isCode(err, "XX000", "40001", "40P01")
 }
 
-// login opens a session with credential.
-func (s *server) login(ctx context.Context, c source.Credential) (*pgx.Conn, error) {
-	config := s.config.Login.Copy()
-	config.User, config.Password = c.Username, c.Password.Reveal()
-	return pgx.ConnectConfig(ctx, config)
-}
-
-// rejected reports whether the database has rejected a login.
-func rejected(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "28P01" || pg.Code == "28000")
-}
-
-// loginError keeps the password out of what pgx returns with a configuration.
-func loginError(user string, err error) error {
+// isCode reports whether err is the server's and has one of the codes.
+func isCode(err error, codes ...string) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return fmt.Errorf("postgres: a login as %q: %w", user, pg)
+		for _, code := range codes {
+			if pg.Code == code {
+				return true
+			}
+		}
 	}
-	return fmt.Errorf("postgres: a login as %q: %s", user, err) //nolint:errorlint // a ConnectError holds the password
+	return false
 }

@@ -4,22 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/rekey-go/rekey/rotate"
 )
 
 // A mark is what a rotation writes behind a role's comment, in the transaction
-// that changes the role: which rotation it was, and when.
+// that changes the role.
 type mark struct {
-	token string
-	at    time.Time
+	token string    // the rotation that changed the role last; empty: it was undone
+	at    time.Time // when; zero: there is no mark
+	after string    // the version that was current before
+	spent []string  // rotations that must not happen here any more, latest last
 }
 
-var markForm = regexp.MustCompile(`(?s)^(.*) \[rekey ([0-9A-Za-z-]{1,64}) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\]$`)
+// mostSpent bounds the spent rotations that a comment keeps.
+const mostSpent = 8
+
+// token in a comment: none is "-", what else may be in one is escaped as in URLs.
+const tokenForm = `[0-9A-Za-z_.~%+-]+`
+
+var markForm = regexp.MustCompile(`(?s)^(.*) \[rekey (` + tokenForm + `) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)` +
+	`(?: after=(` + tokenForm + `))?(?: spent=(` + tokenForm + `(?:,` + tokenForm + `)*))?\]$`)
 
 // parseMark splits a role's comment into what people have written and the mark.
 func parseMark(comment string) (text string, m mark) {
@@ -27,18 +37,76 @@ func parseMark(comment string) (text string, m mark) {
 	if parts == nil {
 		return comment, mark{}
 	}
-	at, err := time.Parse(time.RFC3339Nano, parts[3])
-	if err != nil {
+	var errs [3]error
+	m.token, errs[0] = unescape(parts[2])
+	m.at, errs[1] = time.Parse(time.RFC3339Nano, parts[3])
+	m.after, errs[2] = unescape(parts[4])
+	if parts[5] != "" {
+		for t := range strings.SplitSeq(parts[5], ",") {
+			spent, err := unescape(t)
+			if err != nil {
+				return comment, mark{}
+			}
+			m.spent = append(m.spent, spent)
+		}
+	}
+	if errors.Join(errs[:]...) != nil || m.at.IsZero() {
 		return comment, mark{}
 	}
-	return parts[1], mark{parts[2], at}
+	return parts[1], m
 }
 
+func unescape(token string) (string, error) {
+	if token == "-" {
+		return "", nil
+	}
+	return url.QueryUnescape(token)
+}
+
+func escape(token string) string {
+	switch token {
+	case "":
+		return "-"
+	case "-":
+		return "%2D"
+	}
+	return url.QueryEscape(token)
+}
+
+// behind returns the comment of text and mark.
 func (m mark) behind(text string) string {
-	if m.token == "" {
+	if m.at.IsZero() {
 		return text
 	}
-	return fmt.Sprintf("%s [rekey %s %s]", text, m.token, m.at.UTC().Format(time.RFC3339Nano))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s [rekey %s %s", text, escape(m.token), m.at.UTC().Format(time.RFC3339Nano))
+	if m.after != "" {
+		b.WriteString(" after=" + escape(m.after))
+	}
+	for i, t := range m.spent {
+		b.WriteString([]string{" spent=", ","}[min(i, 1)] + escape(t))
+	}
+	return b.String() + "]"
+}
+
+// set is the mark that follows m when rotation token, which began at version
+// after, changes the role. Two rotations that began at one version exclude each
+// other: the earlier one has been given up.
+func (m mark) set(token, after string) mark {
+	if m.token != "" && m.token != token && m.after == after && after != "" {
+		m = m.spend(m.token)
+	}
+	m.token, m.after = token, after
+	return m
+}
+
+// spend adds a rotation that must not happen any more.
+func (m mark) spend(token string) mark {
+	if !slices.Contains(m.spent, token) {
+		m.spent = append(slices.Clone(m.spent), token)
+		m.spent = m.spent[max(0, len(m.spent)-mostSpent):]
+	}
+	return m
 }
 
 // errNoRole is returned where a role does not exist.
@@ -65,10 +133,10 @@ func comment(ctx context.Context, q querier, role string) (text string, m mark, 
 	return text, m, nil
 }
 
-// write puts a mark behind the role's comment, which is kept.
-func write(ctx context.Context, tx pgx.Tx, role, text, token string) error {
-	m := mark{token: token}
-	if err := tx.QueryRow(ctx, "select clock_timestamp()").Scan(&m.at); err != nil {
+// write puts a mark behind the role's comment, which is kept. The time of the
+// mark is the server's, now.
+func write(ctx context.Context, tx pgx.Tx, role, text string, m mark) error {
+	if err := tx.QueryRow(ctx, "select pg_catalog.clock_timestamp()").Scan(&m.at); err != nil {
 		return err
 	}
 	name, err := Ident(role)
@@ -79,14 +147,8 @@ func write(ctx context.Context, tx pgx.Tx, role, text, token string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "comment on role "+name+" is "+whole)
-	return err
-}
-
-// fence refuses a rotation that does not follow the one that was here last.
-func (m mark) fence(role string, c rotate.Change) error {
-	if m.token == "" || m.token == c.Token || m.token == c.From.Version {
-		return nil
+	if _, err = tx.Exec(ctx, "comment on role "+name+" is "+whole); err != nil {
+		return fmt.Errorf("postgres: the comment of role %q: %w", role, err)
 	}
-	return fmt.Errorf("postgres: role %q was last changed by rotation %s: %w", role, m.token, rotate.ErrConflict)
+	return nil
 }
