@@ -1,0 +1,248 @@
+package rotatetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/source"
+)
+
+// checkDown: what cannot be reached says nothing about a credential.
+func checkDown(t *testing.T, s *subject) {
+	ctx, c := t.Context(), s.change(s.Current)
+	calls := func() []error {
+		_, applied := s.Target.Applied(ctx, c)
+		_, accepts := s.Target.Accepts(ctx, s.Current)
+		_, sessions := s.Target.Sessions(ctx, c.To.Username)
+		errs := []error{s.Target.Set(ctx, c), s.Target.Undo(ctx, c), s.Target.Verify(ctx, c), applied, accepts, sessions}
+		if s.strategy.Leaves {
+			_, left := s.Target.Left(ctx, rotate.State{})
+			errs = append(errs, left, s.Target.Disable(ctx, s.Current.Username), s.Target.Enable(ctx, s.Current.Username), s.Target.Remove(ctx, s.Current.Username))
+		}
+		return errs
+	}
+	up := s.Down(t)
+	for _, err := range calls() {
+		s.fails(err)
+	}
+	up()
+	s.applied(c, false)
+	s.accepts(s.Current, true)
+	s.ok(s.Target.Set(ctx, c))
+	s.ok(s.Target.Verify(ctx, c))
+}
+
+// checkCanceledCalls: a call that is given up before it begins does nothing.
+func checkCanceledCalls(t *testing.T, s *subject) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := s.change(s.Current)
+	begun := time.Now()
+	s.fails(s.Target.Set(gone, c), context.Canceled)
+	_, err := s.Target.Accepts(gone, s.Current)
+	s.fails(err, context.Canceled)
+	_, err = s.Target.Applied(gone, c)
+	s.fails(err, context.Canceled)
+	s.fails(s.Target.Verify(gone, c), context.Canceled)
+	s.fails(s.Target.Undo(gone, c), context.Canceled)
+	if took := time.Since(begun); took > time.Second {
+		t.Fatalf("five calls that nobody waits for have taken %v", took)
+	}
+	s.applied(c, false)
+	s.accepts(s.Current, true)
+}
+
+// A call changes what a target knows of a change. Its preparation takes the
+// change to where the call belongs.
+type call struct {
+	name    string
+	leaves  bool // only for targets that leave users behind
+	prepare func(*subject, rotate.Change)
+	do      func(context.Context, rotate.Target, rotate.Change) error
+}
+
+var calls = []call{
+	{
+		"set", false, func(*subject, rotate.Change) {},
+		func(ctx context.Context, t rotate.Target, c rotate.Change) error { return t.Set(ctx, c) },
+	},
+	{
+		"undo", false, func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
+		func(ctx context.Context, t rotate.Target, c rotate.Change) error { return t.Undo(ctx, c) },
+	},
+	{
+		"disable", true, func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
+		func(ctx context.Context, t rotate.Target, c rotate.Change) error {
+			return t.Disable(ctx, c.From.Username)
+		},
+	},
+	{
+		"remove", true, func(s *subject, c rotate.Change) {
+			s.ok(s.Other.Set(s.t.Context(), c))
+			s.ok(s.Other.Disable(s.t.Context(), c.From.Username))
+		},
+		func(ctx context.Context, t rotate.Target, c rotate.Change) error {
+			return t.Remove(ctx, c.From.Username)
+		},
+	},
+}
+
+// checkBrokenCalls breaks each call at each of its requests, before the server
+// gets it and after. What is there then is as it was or as it should be, and
+// whoever does it again, it comes to the same.
+func checkBrokenCalls(t *testing.T, open func(*testing.T) TargetHarness) {
+	reference := prepare(t, open)
+	for _, op := range calls {
+		if op.leaves && !reference.strategy.Leaves {
+			continue
+		}
+		for _, lost := range []bool{false, true} {
+			for n := 1; ; n++ {
+				hit := false
+				ok := t.Run(fmt.Sprintf("%s/lost=%v/%d", op.name, lost, n), func(t *testing.T) {
+					hit = breakCall(prepare(t, open), op, n, lost)
+				})
+				if !ok || !hit {
+					if ok && n == 1 {
+						t.Fatalf("%s asks for nothing", op.name)
+					}
+					break
+				}
+			}
+		}
+	}
+}
+
+func breakCall(s *subject, op call, n int, lost bool) (hit bool) {
+	c := s.change(s.Current)
+	op.prepare(s, c)
+	before := s.looks(c)
+	broken := s.Fail(s.t, n, lost)
+	err := op.do(s.t.Context(), s.Target, c)
+	hit = broken()
+	if err != nil {
+		if !hit {
+			s.t.Fatalf("it fails without a fault: %v", err)
+		}
+		s.fails(err)
+	}
+	between := s.looks(c)
+	s.ok(op.do(s.t.Context(), s.Other, c))
+	after := s.looks(c)
+	s.ok(op.do(s.t.Context(), s.Target, c))
+	switch again := s.looks(c); {
+	case after == before:
+		s.t.Fatalf("it changes nothing: %s", after)
+	case after != again:
+		s.t.Fatalf("done again, %s becomes %s", after, again)
+	case err == nil && between != after:
+		s.t.Fatalf("it is said to be done, and %s; it should be %s", between, after)
+	case between != before && between != after:
+		s.t.Fatalf("%s; before it was %s, after it should be %s", between, before, after)
+	}
+	return hit
+}
+
+// both runs two calls a few times each, all at once.
+func (s *subject) both(one, two func(context.Context, rotate.Target) error) (errs [2][]error) {
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	start := make(chan struct{})
+	for i, f := range []func(context.Context, rotate.Target) error{one, two} {
+		for _, target := range []rotate.Target{s.Target, s.Other} {
+			group.Go(func() {
+				<-start
+				err := f(s.t.Context(), target)
+				mu.Lock()
+				defer mu.Unlock()
+				errs[i] = append(errs[i], err)
+			})
+		}
+	}
+	close(start)
+	group.Wait()
+	return errs
+}
+
+func settingOf(c rotate.Change) func(context.Context, rotate.Target) error {
+	return func(ctx context.Context, t rotate.Target) error { return t.Set(ctx, c) }
+}
+
+// checkRaceOfOne: several processes resume one rotation.
+func checkRaceOfOne(_ *testing.T, s *subject) {
+	from := s.Current
+	for range 5 {
+		c := s.change(from)
+		for _, errs := range s.both(settingOf(c), settingOf(c)) {
+			for _, err := range errs {
+				s.ok(err)
+			}
+		}
+		s.applied(c, true)
+		s.accepts(c.To, true)
+		s.accepts(c.From, !s.strategy.InPlace)
+		from = c.To
+	}
+}
+
+// checkRaceOfTwo: two rotations begin at one version, which a store does not
+// let happen.
+func checkRaceOfTwo(t *testing.T, s *subject) {
+	from := s.Current
+	for range 5 {
+		one, two := s.change(from), s.change(from)
+		errs := s.both(settingOf(one), settingOf(two))
+		won := [2]bool{}
+		for i, c := range []rotate.Change{one, two} {
+			for _, err := range errs[i] {
+				if err != nil {
+					s.fails(err, rotate.ErrConflict, rotate.ErrUnfit)
+				}
+			}
+			var err error
+			won[i], err = s.Target.Applied(t.Context(), c)
+			s.ok(err)
+			s.accepts(c.To, won[i])
+		}
+		switch {
+		case s.strategy.Leaves && won != [2]bool{true, true}:
+			t.Fatal("each of them should have a user of its own")
+		case !s.strategy.Leaves && won[0] == won[1]:
+			t.Fatalf("one of them should have won: %v", won)
+		}
+		s.accepts(from, !s.strategy.InPlace)
+		if from = one.To; won[1] {
+			from = two.To
+		}
+	}
+}
+
+// checkRaceToUndo: one process sets what another undoes.
+func checkRaceToUndo(t *testing.T, s *subject) {
+	for range 5 {
+		c := s.change(s.Current)
+		errs := s.both(settingOf(c), func(ctx context.Context, t rotate.Target) error { return t.Undo(ctx, c) })
+		for _, err := range errs[0] {
+			if err != nil {
+				s.fails(err, rotate.ErrUnfit, rotate.ErrConflict)
+			}
+		}
+		for _, err := range errs[1] {
+			s.ok(err)
+		}
+		applied, err := s.Target.Applied(t.Context(), c)
+		s.ok(err)
+		if applied && !s.strategy.Leaves {
+			t.Fatal("it was undone, and is set")
+		}
+		s.accepts(c.To, applied)
+		s.accepts(s.Current, true)
+		s.ok(s.Target.Undo(t.Context(), c))
+		s.accepts(c.To, false)
+	}
+	s.left(s.Current, source.Credential{})
+}

@@ -1,0 +1,302 @@
+package rotatetest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/source"
+)
+
+// checkNext: the next user is named by strategy and token alone.
+func checkNext(t *testing.T, s *subject) {
+	current := s.Current.WithFields(map[string]source.Secret{"host": source.NewSecret("db")})
+	names := make(map[string]bool)
+	for range 8 {
+		token := drawToken()
+		one, err := s.Target.Next(t.Context(), current, token)
+		s.ok(err)
+		two, err := s.Other.Next(t.Context(), current, token)
+		s.ok(err)
+		host, _ := one.Field("host")
+		switch {
+		case one.Username == "" || one.Username != two.Username:
+			t.Fatalf("one rotation has two users, %q and %q", one.Username, two.Username)
+		case (one.Username == current.Username) != s.strategy.InPlace:
+			t.Fatalf("user %q follows %q", one.Username, current.Username)
+		case one.Password.Reveal() != "":
+			t.Fatal("the next credential should have no password yet")
+		case host.Reveal() != "db":
+			t.Fatal("a field beside user name and password is lost")
+		}
+		names[one.Username] = true
+	}
+	if s.strategy.Leaves != (len(names) == 8) {
+		t.Fatalf("8 rotations have %d users", len(names))
+	}
+	s.accepts(s.Current, true)
+}
+
+// checkRotations: each step, done once or more often, by whoever.
+func checkRotations(t *testing.T, s *subject) {
+	ctx, from := t.Context(), s.Current
+	for range 3 {
+		c := s.change(from)
+		s.applied(c, false)
+		s.accepts(c.To, false)
+
+		s.ok(s.Target.Set(ctx, c))
+		s.ok(s.Other.Set(ctx, c))
+		s.ok(s.Target.Set(ctx, c))
+		s.applied(c, true)
+		s.applied(rotate.Change{Token: drawToken(), From: c.From, To: c.To}, false)
+		s.accepts(c.To, true)
+		s.accepts(c.From, !s.strategy.InPlace)
+		s.ok(s.Target.Verify(ctx, c))
+		s.ok(s.Other.Verify(ctx, c))
+		s.applied(c, true)
+		s.eventually("the sessions that verify has opened end", func() bool {
+			n, err := s.Target.Sessions(ctx, c.To.Username)
+			s.ok(err)
+			return n == 0
+		})
+		if s.strategy.Leaves {
+			s.leave(c)
+		}
+		s.accepts(c.To, true)
+		from = c.To
+	}
+}
+
+// leave retires the user of c.From, with every step twice.
+func (s *subject) leave(c rotate.Change) {
+	s.t.Helper()
+	ctx, user := s.t.Context(), c.From.Username
+	s.left(c.From, c.To)
+	s.left(c.To, source.Credential{}, user)
+	s.ok(s.Target.Disable(ctx, user))
+	s.ok(s.Other.Disable(ctx, user))
+	s.accepts(c.From, false)
+	s.left(c.To, source.Credential{}, user)
+	s.ok(s.Target.Enable(ctx, user))
+	s.ok(s.Other.Enable(ctx, user))
+	s.accepts(c.From, true)
+	s.fails(s.Target.Remove(ctx, user), rotate.ErrConflict) // not disabled
+	s.accepts(c.From, true)
+	s.ok(s.Target.Disable(ctx, user))
+	s.ok(s.Target.Remove(ctx, user))
+	s.ok(s.Other.Remove(ctx, user))
+	s.ok(s.Target.Disable(ctx, user))
+	s.fails(s.Target.Enable(ctx, user), rotate.ErrNothing)
+	s.accepts(c.From, false)
+	s.left(c.To, source.Credential{})
+}
+
+// checkLeft: those left behind come oldest first, and users that no rotation has
+// to do with are never touched.
+func checkLeft(t *testing.T, s *subject) {
+	if !s.strategy.Leaves {
+		s.left(s.Current, source.Credential{})
+		c := s.set(s.Current)
+		s.left(s.Current, c.To)
+		s.left(c.To, source.Credential{})
+		for _, f := range []func() error{
+			func() error { return s.Target.Disable(t.Context(), s.Current.Username) },
+			func() error { return s.Target.Remove(t.Context(), s.Current.Username) },
+		} {
+			s.fails(f())
+		}
+		s.accepts(c.To, true)
+		return
+	}
+	s.left(source.Credential{}, source.Credential{})
+	s.fails(s.Target.Disable(t.Context(), s.Current.Username), rotate.ErrConflict)
+	s.fails(s.Target.Remove(t.Context(), s.Current.Username), rotate.ErrConflict)
+	s.accepts(s.Current, true)
+	one := s.set(s.Current)
+	two := s.set(one.To)
+	three := s.set(two.To)
+	s.left(three.To, source.Credential{}, s.Current.Username, one.To.Username, two.To.Username)
+	s.left(two.To, three.To, s.Current.Username, one.To.Username)
+	s.retire(one.To.Username)
+	s.left(three.To, source.Credential{}, s.Current.Username, two.To.Username)
+	s.accepts(s.Current, true)
+}
+
+// checkUndo: from every point there is a way back, and from there forth again.
+func checkUndo(t *testing.T, open func(*testing.T) TargetHarness) {
+	points := []struct {
+		name    string
+		advance func(*subject, rotate.Change)
+	}{
+		{"before set", func(*subject, rotate.Change) {}},
+		{"after set", func(s *subject, c rotate.Change) { s.ok(s.Target.Set(s.t.Context(), c)) }},
+		{"after verify", func(s *subject, c rotate.Change) {
+			s.ok(s.Target.Set(s.t.Context(), c))
+			s.ok(s.Target.Verify(s.t.Context(), c))
+		}},
+	}
+	for _, p := range points {
+		t.Run(p.name, func(t *testing.T) {
+			s := prepare(t, open)
+			from := s.Current
+			for range 2 { // the second time in the wake of a rotation
+				c := s.change(from)
+				p.advance(s, c)
+				s.ok(s.Target.Undo(t.Context(), c))
+				s.ok(s.Other.Undo(t.Context(), c))
+				s.applied(c, false)
+				s.accepts(c.From, true)
+				s.accepts(c.To, false)
+				s.left(from, source.Credential{})
+				c = s.set(from)
+				s.ok(s.Target.Verify(t.Context(), c))
+				if s.strategy.Leaves {
+					s.retire(from.Username)
+				}
+				from = c.To
+			}
+		})
+	}
+}
+
+// checkAgain: a set that comes after its undoing changes nothing for anybody.
+func checkAgain(t *testing.T, s *subject) {
+	ctx := t.Context()
+	one, two := s.change(s.Current), s.change(s.Current)
+	s.ok(s.Target.Set(ctx, one))
+	s.ok(s.Target.Undo(ctx, one))
+	s.ok(s.Target.Undo(ctx, two)) // was never set
+	for _, c := range []rotate.Change{one, two} {
+		if err := s.Other.Set(ctx, c); err != nil {
+			s.fails(err, rotate.ErrUnfit, rotate.ErrConflict)
+		} else if !s.strategy.Leaves {
+			t.Fatal("what was undone is set again")
+		}
+		s.accepts(s.Current, true)
+	}
+	three := s.set(s.Current)
+	s.ok(s.Target.Verify(ctx, three))
+	for _, c := range []rotate.Change{one, two} {
+		_ = s.Other.Set(ctx, c) // may fail, but
+		s.accepts(three.To, true)
+		s.accepts(s.Current, !s.strategy.InPlace)
+		_ = s.Other.Undo(ctx, c)
+		s.accepts(three.To, true)
+		s.accepts(s.Current, !s.strategy.InPlace)
+	}
+	s.left(s.Current, three.To)
+}
+
+// checkLate: a rotation that has been overtaken does no harm.
+func checkLate(t *testing.T, s *subject) {
+	ctx := t.Context()
+	late := s.change(s.Current)
+	one := s.set(s.Current)
+	two := s.set(one.To)
+	if s.strategy.Leaves {
+		s.retire(s.Current.Username)
+	}
+	for _, step := range []struct {
+		name string
+		err  error
+	}{
+		{"set what was never set", s.Other.Set(ctx, late)},
+		{"undo what was never set", s.Other.Undo(ctx, late)},
+		{"set over another's user", s.Other.Set(ctx, rotate.Change{Token: late.Token, From: late.From, To: one.To})},
+		{"undo what another has set", s.Other.Undo(ctx, rotate.Change{Token: late.Token, From: one.From, To: one.To})},
+		{"undo what has succeeded", s.Other.Undo(ctx, one)},
+	} {
+		if step.err != nil {
+			s.fails(step.err, rotate.ErrConflict)
+		} else if !s.strategy.Leaves {
+			t.Fatalf("%s: this should be a conflict", step.name)
+		}
+	}
+	s.accepts(two.To, true)
+	s.applied(two, true)
+	s.ok(s.Target.Verify(ctx, two))
+	if !s.strategy.InPlace && !s.strategy.Leaves {
+		s.accepts(one.To, true)
+	}
+	s.accepts(late.To, false)
+}
+
+// checkByHand: an operator has been there, in the database alone or in the store
+// as well.
+func checkByHand(t *testing.T, s *subject) {
+	one := s.set(s.Current)
+	s.Overwrite(t, one.To.Username, "by-hand-"+drawToken())
+	s.accepts(one.To, false)
+	two := s.set(one.To)
+	s.ok(s.Target.Verify(t.Context(), two))
+
+	told := two.To
+	told.Password, told.Version = source.NewSecret("by-hand-"+drawToken()), "an operator's"
+	s.Overwrite(t, told.Username, told.Password.Reveal())
+	three := s.set(told)
+	s.ok(s.Target.Verify(t.Context(), three))
+	s.ok(s.Target.Undo(t.Context(), three))
+	s.accepts(told, true)
+}
+
+// checkUnfit: what lacks something, or does not log in, is told from what cannot
+// be found out.
+func checkUnfit(t *testing.T, s *subject) {
+	c := s.set(s.Current)
+	wrong := c
+	wrong.To.Password = source.NewSecret("canary-" + drawToken())
+	s.secrets = append(s.secrets, wrong.To.Password.Reveal())
+	s.fails(s.Target.Verify(t.Context(), wrong), rotate.ErrUnfit)
+	s.ok(s.Target.Verify(t.Context(), c))
+	s.Weaken(t, c.To.Username)
+	s.fails(s.Target.Verify(t.Context(), c), rotate.ErrUnfit)
+	s.accepts(c.To, true)
+	s.ok(s.Target.Undo(t.Context(), c))
+	s.accepts(s.Current, true)
+	s.accepts(c.To, false)
+}
+
+// oddPasswords have what languages, URLs, logs and drivers stumble over.
+var oddPasswords = []string{
+	" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~ ",
+	`'; drop role postgres; --`, `\`, `'`, `''`, `\'`, `$$`, `$1`, `%s%v%!d`, `x host=evil`, `E'\x00'`, `<no value>`, "null",
+	strings.Repeat("long", 250),
+}
+
+func checkOddPasswords(t *testing.T, s *subject) {
+	from := s.Current
+	for _, password := range oddPasswords {
+		c := s.change(from)
+		c.To.Password = source.NewSecret(password)
+		s.ok(s.Target.Set(t.Context(), c))
+		s.ok(s.Target.Verify(t.Context(), c))
+		shorter := c.To
+		shorter.Password = source.NewSecret(password + "x")
+		s.accepts(shorter, false)
+		if s.strategy.Leaves {
+			s.retire(from.Username)
+		}
+		from = c.To
+	}
+}
+
+// checkSeen: nobody sees a password.
+func checkSeen(t *testing.T, s *subject) {
+	one := s.set(s.Current)
+	s.ok(s.Target.Verify(t.Context(), one))
+	s.ok(s.Target.Undo(t.Context(), one))
+	two := s.set(s.Current)
+	if s.strategy.Leaves {
+		s.retire(s.Current.Username)
+	}
+	seen := s.Seen(t)
+	if !strings.Contains(seen, two.To.Username) {
+		t.Fatal("what is seen has nothing to do with the rotation")
+	}
+	for _, secret := range s.secrets {
+		if strings.Contains(seen, secret) {
+			t.Fatal("a password can be seen")
+		}
+	}
+}
