@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/source"
+)
+
+// Alternating returns the target of two users that take turns: the one that is
+// not current gets a password and becomes current, and the other one keeps its
+// own until the next rotation. Both must exist, with equal rights; give those
+// to a group, have both in it, and let both act as it (ALTER ROLE … SET role TO
+// …), so that objects which they create belong to the group.
+func Alternating(c *Config, one, other string) (rotate.Target, error) {
+	config, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if one == other {
+		return nil, fmt.Errorf("postgres: alternating users are two, not %q twice", one)
+	}
+	for _, user := range []string{one, other} {
+		if _, err := Ident(user); err != nil {
+			return nil, err
+		}
+	}
+	pair := []string{one, other}
+	slices.Sort(pair) // who locks both does so in this order
+	return &alternating{server{config}, pair}, nil
+}
+
+type alternating struct {
+	server
+	pair []string
+}
+
+func (a *alternating) Strategy() rotate.Strategy {
+	return rotate.Strategy{Name: "alternating users", Reuses: true}
+}
+
+// Next is the other user.
+func (a *alternating) Next(_ context.Context, current source.Credential, _ string) (source.Credential, error) {
+	i := slices.Index(a.pair, current.Username)
+	if i < 0 {
+		return source.Credential{}, fmt.Errorf("postgres: the current user %q is neither of the alternating users %q; put one of them into the store, or name the right ones", current.Username, a.pair)
+	}
+	current.Username, current.Password = a.pair[1-i], source.Secret{}
+	return current, nil
+}
+
+// Set changes the password of the user that is not current.
+func (a *alternating) Set(ctx context.Context, c rotate.Change) error {
+	clause, err := a.secret(c.To.Password)
+	if err != nil {
+		return err
+	}
+	return a.fenced(ctx, c, func(tx pgx.Tx, text string, m mark) error {
+		if err := m.unspent(c); err != nil {
+			return err
+		}
+		if err := alter(ctx, tx, c.To.Username, clause); err != nil || m.token == c.Token {
+			return err
+		}
+		return write(ctx, tx, c.To.Username, text, m.set(c.Token, c.From.Version))
+	})
+}
+
+// Undo leaves the user that Set has changed without a password: what it was
+// before is nobody's any more.
+func (a *alternating) Undo(ctx context.Context, c rotate.Change) error {
+	return a.fenced(ctx, c, func(tx pgx.Tx, text string, m mark) error {
+		if m.token == c.Token {
+			if err := alter(ctx, tx, c.To.Username, " password null"); err != nil {
+				return err
+			}
+			m.token, m.after = "", ""
+		} else if slices.Contains(m.spent, c.Token) {
+			return nil
+		}
+		return write(ctx, tx, c.To.Username, text, m.spend(c.Token))
+	})
+}
+
+// fenced runs f with the comment of the user of c.To, unless the one of c.From
+// shows a later rotation.
+func (a *alternating) fenced(ctx context.Context, c rotate.Change, f func(tx pgx.Tx, text string, m mark) error) error {
+	for _, user := range []string{c.From.Username, c.To.Username} {
+		if !slices.Contains(a.pair, user) || c.From.Username == c.To.Username {
+			return fmt.Errorf("postgres: from %q to %q is not a change between the alternating users %q: %w", c.From.Username, c.To.Username, a.pair, rotate.ErrConflict)
+		}
+	}
+	return a.change(ctx, func(tx pgx.Tx) error {
+		_, from, err := comment(ctx, tx, c.From.Username)
+		if err != nil {
+			return err
+		}
+		text, m, err := comment(ctx, tx, c.To.Username)
+		if err != nil {
+			return err
+		}
+		if err := a.fence(ctx, c, from); err != nil {
+			return err
+		}
+		return f(tx, text, m)
+	}, a.pair...)
+}
+
+// Sessions counts all of user: none of them knows the password that comes.
+func (a *alternating) Sessions(ctx context.Context, user string) (int, error) {
+	return a.sessions(ctx, user)
+}
+
+// The user that is not current is not left behind, it waits for its turn.
+
+func (a *alternating) Left(context.Context, rotate.State) ([]string, error) { return nil, nil }
+func (a *alternating) Disable(context.Context, string) error                { return errTurns }
+func (a *alternating) Enable(context.Context, string) error                 { return errTurns }
+func (a *alternating) Remove(context.Context, string) error                 { return errTurns }
+
+var errTurns = fmt.Errorf("postgres: alternating users take turns and are never retired")
