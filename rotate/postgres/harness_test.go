@@ -1,0 +1,237 @@
+package postgres_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
+	"github.com/rekey-go/rekey/pool/verify"
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/postgres"
+	"github.com/rekey-go/rekey/rotate/rotatetest"
+	"github.com/rekey-go/rekey/source"
+)
+
+// A house is a database with users who rotate, and a rotator who has no more
+// rights than the package's documentation lists.
+type house struct {
+	t       *testing.T
+	db      *pgtest.DB
+	rotator string
+	first   source.Credential
+	other   string // the second of the alternating users
+}
+
+// newHouse names the users after odd, which is part of every name.
+func newHouse(t *testing.T, server *pgserver.Server, odd string) *house {
+	h := &house{t: t, db: pgtest.On(t, server)}
+	h.rotator = h.db.Role("rotator" + odd)
+	h.first = source.Credential{Username: h.db.Role("one" + odd), Password: source.NewSecret("canary-" + rand.Text()), Version: "first"}
+	h.other = h.db.Role("two" + odd)
+	var all strings.Builder
+	for user, password := range map[string]string{h.rotator: "rotator's", h.first.Username: h.first.Password.Reveal(), h.other: "nobody's"} {
+		fmt.Fprintf(&all, "create role %[1]s login in role %[2]s; alter role %[1]s set role to %[2]s; alter role %[1]s%[3]s; ",
+			pgserver.QuoteIdent(user), pgserver.QuoteIdent(h.db.Group), h.password(password))
+	}
+	all.WriteString(fill("alter role %[1]s createrole; alter role %[1]s reset role; grant pg_read_all_stats to %[1]s; grant %[2]s, %[3]s, %[4]s to %[1]s with admin option",
+		h.rotator, h.db.Group, h.first.Username, h.other))
+	require.NoError(t, server.Exec(t.Context(), all.String()))
+	return h
+}
+
+// password is the clause that sets a password, which nobody gets to see.
+func (h *house) password(text string) string {
+	verifier, err := postgres.Verifier(source.NewSecret(text), nil)
+	require.NoError(h.t, err)
+	literal, err := postgres.Literal(verifier.Reveal())
+	require.NoError(h.t, err)
+	return " password " + literal
+}
+
+// do runs a statement with names in it as superuser.
+func (h *house) do(statement string, names ...string) {
+	h.t.Helper()
+	admin := h.db.Admin()
+	defer admin.Close(context.Background()) //nolint:errcheck // the statement counts
+	_, err := admin.Exec(h.t.Context(), fill(statement, names...))
+	require.NoError(h.t, err)
+}
+
+// config returns a configuration whose connections can be broken.
+func (h *house) config() (*postgres.Config, *wire) {
+	h.t.Helper()
+	w := &wire{end: h.end}
+	login, err := pgx.ParseConfig(h.db.DSN)
+	require.NoError(h.t, err)
+	admin := login.Copy()
+	admin.User, admin.Password = h.rotator, "rotator's"
+	login.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return w.dial(ctx, network, addr, nil)
+	}
+	return &postgres.Config{
+		Admin: func(ctx context.Context) (*pgx.Conn, error) {
+			config := admin.Copy()
+			line := new(line)
+			config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				return w.dial(ctx, network, addr, line)
+			}
+			config.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+				line.pid = conn.PID()
+				return nil
+			}
+			return pgx.ConnectConfig(ctx, config)
+		},
+		Login:  login,
+		Verify: verify.Privileges(verify.On("orders", "select", "insert")),
+	}, w
+}
+
+// end ends a session and waits until it is gone.
+func (h *house) end(pid uint32) {
+	admin := h.db.Admin()
+	defer admin.Close(context.Background()) //nolint:errcheck // the statement counts
+	_, err := admin.Exec(context.Background(), "select pg_terminate_backend($1, 10000)", pid)
+	if err != nil {
+		h.t.Error(err)
+	}
+}
+
+// harness is for the suite.
+func (h *house) harness(open func(*postgres.Config) (rotate.Target, error)) rotatetest.TargetHarness {
+	config, w := h.config()
+	target, err := open(config)
+	require.NoError(h.t, err)
+	second, _ := h.config()
+	other, err := open(second)
+	require.NoError(h.t, err)
+	return rotatetest.TargetHarness{
+		Target: target, Other: other, Current: h.first,
+		Overwrite: func(_ *testing.T, user, password string) {
+			h.do("alter role %s"+h.password(password), user)
+		},
+		Weaken: func(*testing.T, string) { h.do("revoke select on orders from %s", h.db.Group) },
+		Fail:   w.fail,
+		Down:   func(*testing.T) func() { return w.cut() },
+		Seen:   func(t *testing.T) string { return seen(t, h.db) },
+	}
+}
+
+// seen is the server's log, with every statement, and what it shows of sessions.
+func seen(t *testing.T, db *pgtest.DB) (all string) {
+	admin := db.Admin()
+	defer admin.Close(context.Background()) //nolint:errcheck // it was read
+	require.NoError(t, admin.QueryRow(t.Context(), `select pg_read_file(pg_current_logfile()) || string_agg(query, '; ') from pg_stat_activity`).Scan(&all))
+	return all
+}
+
+// A wire carries what a target says to the server.
+type wire struct {
+	end func(pid uint32)
+
+	mu   sync.Mutex
+	down bool
+	left int // requests until one breaks; zero: none will
+	lost bool
+}
+
+var errDown = errors.New("the network is down")
+
+func (w *wire) dial(ctx context.Context, network, addr string, l *line) (net.Conn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.down {
+		return nil, errDown
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil || l == nil {
+		return conn, err
+	}
+	return &leg{conn, w, l}, nil
+}
+
+func (w *wire) cut() (up func()) {
+	set := func(down bool) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.down = down
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+func (w *wire) fail(_ *testing.T, n int, lost bool) (hit func() bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left, w.lost = n, lost
+	return func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		hit := w.left == 0
+		w.left = 0
+		return hit
+	}
+}
+
+// breaks reports whether it is this request that breaks.
+func (w *wire) breaks() (breaks, lost bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left == 0 {
+		return false, false
+	}
+	w.left--
+	return w.left == 0, w.lost
+}
+
+// A line is the session behind a connection; zero until it has begun.
+type line struct{ pid uint32 }
+
+type leg struct {
+	net.Conn
+	wire *wire
+	line *line
+}
+
+// Write breaks a request: its session is ended before, or its answer is lost.
+func (l *leg) Write(b []byte) (int, error) {
+	if l.line.pid == 0 {
+		return l.Conn.Write(b)
+	}
+	breaks, lost := l.wire.breaks()
+	if !breaks {
+		return l.Conn.Write(b)
+	}
+	if !lost {
+		l.wire.end(l.line.pid)
+		return l.Conn.Write(b)
+	}
+	n, err := l.Conn.Write(b)
+	if err == nil {
+		// Once an answer begins, the request is done.
+		_ = l.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, _ = l.Read(make([]byte, 1))
+		err = l.Close()
+	}
+	return n, err
+}
+
+// fill puts quoted names in the place of %s.
+func fill(statement string, names ...string) string {
+	quoted := make([]any, len(names))
+	for i, name := range names {
+		quoted[i] = pgserver.QuoteIdent(name)
+	}
+	return fmt.Sprintf(statement, quoted...)
+}
