@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/rekey-go/rekey/rotate"
 )
@@ -114,11 +116,20 @@ func (p *parallel) Remove(ctx context.Context, user string) error {
 				return fmt.Errorf("postgres: role %q may log in; disable it before it is removed: %w", user, rotate.ErrConflict)
 			}
 			if _, err := tx.Exec(ctx, "drop role "+name); err != nil {
-				return fmt.Errorf("postgres: role %q: %w", user, err)
+				return fmt.Errorf("postgres: role %q: %w%s", user, err, detail(err))
 			}
 			return nil
 		}, p.group)
 	})
+}
+
+// detail is what a role that cannot be dropped has.
+func detail(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Detail != "" {
+		return ": " + pg.Detail
+	}
+	return ""
 }
 
 // dependent lists the databases with something that is owned by a role or
@@ -155,7 +166,11 @@ func (p *parallel) strip(ctx context.Context, conn *pgx.Conn, user string) error
 		}
 	}
 	for _, database := range databases {
+		database = cmp.Or(database, conn.Config().Database)
 		if err := p.stripIn(ctx, conn, database, name); err != nil {
+			if isCode(err, "42501") {
+				err = fmt.Errorf("%w; what was granted to the user itself, only a member of its owner can take away", err)
+			}
 			return fmt.Errorf("postgres: what role %q has in database %q: %w", user, database, err)
 		}
 	}
@@ -177,14 +192,13 @@ func become(ctx context.Context, tx pgx.Tx, user, name string) error {
 	return err
 }
 
-// stripIn works in one database; without a name, in that of conn, which reaches
-// what belongs to none.
+// stripIn works in one database, and on what belongs to none.
 func (p *parallel) stripIn(ctx context.Context, conn *pgx.Conn, database, name string) error {
 	group, err := Ident(p.group)
 	if err != nil {
 		return err
 	}
-	if config := conn.Config(); database != "" && database != config.Database {
+	if config := conn.Config(); database != config.Database {
 		config.Database = database
 		if conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 			return loginError(config.User, err)

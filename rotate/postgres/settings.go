@@ -30,6 +30,9 @@ func copySettings(ctx context.Context, tx pgx.Tx, from, to string) error {
 			continue
 		}
 		if err := copySetting(ctx, tx, to, s.Database, name, value); err != nil {
+			if isCode(err, "42501") {
+				err = fmt.Errorf("%w; GRANT SET ON PARAMETER to the rotator, or make it one of the database", err)
+			}
 			return fmt.Errorf("postgres: setting %s of role %q, as %q has it: %w", name, to, from, err)
 		}
 	}
