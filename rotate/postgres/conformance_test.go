@@ -1,3 +1,5 @@
+//go:build rotate
+
 package postgres_test
 
 import (
