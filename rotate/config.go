@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
+	"github.com/rekey-go/rekey/rotate/schedule"
 	"github.com/rekey-go/rekey/source"
 )
 
@@ -19,6 +21,10 @@ var (
 	// The pending version is kept, and asked for again by the next run, unless
 	// [Rotator.Rollback] discards it.
 	ErrDenied = errors.New("not approved")
+
+	// ErrMismatch is wrapped where the database does not accept the credential that
+	// the store calls current: see Status.Mismatch.
+	ErrMismatch = errors.New("store and database do not agree")
 
 	// ErrUndrained is wrapped where somebody still uses a user that is to be
 	// reset or retired when [Config.DrainTimeout] ends. The next run waits again.
@@ -37,7 +43,8 @@ type Pool interface {
 type Request struct {
 	Secret   string
 	Strategy Strategy
-	Rotation string // the token
+	Rotation string   // the token
+	Concerns []string // Config.Consumers
 	From, To source.Credential
 	Next     Step // what happens at once after the approval
 }
@@ -58,6 +65,12 @@ type Config struct {
 
 	// ApproveTimeout bounds Approve. Zero: 1 h.
 	ApproveTimeout time.Duration
+
+	// Consumers are the applications that are known to use the secret, by the
+	// names that they give the database (application_name). Status compares them
+	// with who is there, and whom a rotation concerns is in each Request. Empty:
+	// not known.
+	Consumers []string
 
 	// Pools of this process that use the secret. They are waited for exactly.
 	Pools []Pool
@@ -89,6 +102,12 @@ type Config struct {
 	// and process ID.
 	Actor string
 
+	// Lifetime is the longest that a connection of any consumer lives, Propagation
+	// the longest that a consumer logs in with the old credential after the new one
+	// is current. Run refuses a schedule that leaves no more time than both between
+	// two rotations, see [schedule.Validate]. Zero Lifetime: nothing is checked.
+	Lifetime, Propagation time.Duration
+
 	// StepTimeout bounds each call of the store and the target. Zero: 30 s.
 	StepTimeout time.Duration
 }
@@ -102,6 +121,7 @@ func (c *Config) withDefaults() (Config, error) {
 	d.DrainTimeout = cmp.Or(max(d.DrainTimeout, 0), 10*time.Minute)
 	d.Poll = cmp.Or(max(d.Poll, 0), time.Second)
 	d.Grace = max(d.Grace, 0)
+	d.Lifetime, d.Propagation = max(d.Lifetime, 0), max(d.Propagation, 0)
 	d.StepTimeout = cmp.Or(max(d.StepTimeout, 0), 30*time.Second)
 	if d.Audit == nil {
 		d.Audit = func(Event) {}
@@ -110,6 +130,22 @@ func (c *Config) withDefaults() (Config, error) {
 		d.Actor = actor()
 	}
 	return d, nil
+}
+
+// allows checks that a schedule leaves time for a rotation to end.
+func (c *Config) allows(s Schedule) error {
+	if c.Lifetime == 0 {
+		return nil
+	}
+	const ahead = 100 // rotations that are looked at
+	interval := schedule.Shortest(s, time.Now(), ahead)
+	if interval == 0 { // at most one rotation
+		return nil
+	}
+	if err := schedule.Validate(interval, c.Lifetime, c.Propagation); err != nil {
+		return fmt.Errorf("rotate: %s: %w", c.Store.Name(), err)
+	}
+	return nil
 }
 
 func actor() string {

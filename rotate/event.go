@@ -51,6 +51,7 @@ func Class(err error) string {
 		{ErrUnfit, "unfit"},
 		{ErrDenied, "denied"},
 		{ErrUndrained, "undrained"},
+		{ErrMismatch, "mismatch"},
 		{context.Canceled, "canceled"},
 		{context.DeadlineExceeded, "timeout"},
 	} {

@@ -16,6 +16,7 @@ type Status struct {
 	Applied                    bool  // the pending version has been set in the database
 	Left                       []string
 	Next                       Step // what Rotate would do first
+	Consumers                  []Consumer
 
 	// Mismatch says in words that store and database do not agree; empty: they
 	// do.
@@ -33,7 +34,7 @@ type Info struct {
 // Status looks at store and database and changes nothing. It logs in with the
 // current and the pending version to find out whether they are accepted.
 func (r *Rotator) Status(ctx context.Context) (Status, error) {
-	run := &run{config: &r.config, attempt: make(map[Step]int)}
+	run := r.look()
 	f, err := run.look(ctx)
 	if err != nil {
 		return Status{}, err
@@ -63,7 +64,8 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 		}
 	}
 	s.Mismatch = s.mismatch()
-	return s, nil
+	s.Consumers, err = run.consumers(ctx, s.Left)
+	return s, err
 }
 
 func (r *run) info(ctx context.Context, v *Version) (*Info, error) {
@@ -123,16 +125,10 @@ func (r *Rotator) Rehearse(ctx context.Context, until Step, force bool) (Result,
 	case r.config.Target.Strategy().InPlace && at > slices.Index(steps, StepSet) && !force:
 		return Result{}, fmt.Errorf("rotate: a rehearsal up to %s changes the password that is in use; force it, or end before %s", until, StepSet)
 	}
-	begun := time.Now()
-	run, err := r.begin(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	defer run.end()
-	run.until = until
-	err = run.rehearse(ctx)
-	run.result.Took = time.Since(begun)
-	return run.result, err
+	return r.do(ctx, func(ctx context.Context, run *run) error {
+		run.until = until
+		return run.rehearse(ctx)
+	})
 }
 
 func (r *run) rehearse(ctx context.Context) error {
@@ -142,7 +138,7 @@ func (r *run) rehearse(ctx context.Context) error {
 	if r.open() {
 		return fmt.Errorf("rotate: %s: %w: finish it with Rotate, or undo it with Rollback", r.config.Store.Name(), ErrRunning)
 	}
-	if err := r.create(ctx); err != nil {
+	if err := r.create(ctx, newToken()); err != nil {
 		return err
 	}
 	if err := r.forward(ctx); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // ErrNothing is wrapped by Rollback where there is nothing to go back to.
@@ -17,15 +16,7 @@ var ErrNothing = errors.New("nothing to go back to")
 // with a current credential that the database accepts, or with an error; it may
 // be repeated. Nobody is asked for approval.
 func (r *Rotator) Rollback(ctx context.Context) (Result, error) {
-	begun := time.Now()
-	run, err := r.begin(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	defer run.end()
-	err = run.rollback(ctx)
-	run.result.Took = time.Since(begun)
-	return run.result, err
+	return r.do(ctx, func(ctx context.Context, run *run) error { return run.rollback(ctx) })
 }
 
 func (r *run) rollback(ctx context.Context) error {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/rekey-go/rekey/source"
 )
 
 // A Rotator rotates one secret. Its methods may be called by several goroutines
@@ -43,41 +45,38 @@ type Result struct {
 // An error that wraps [ErrUnfit] means that everything is as it was. After any
 // other error, Rotate goes on where it stopped, and Rollback undoes it.
 func (r *Rotator) Rotate(ctx context.Context) (Result, error) {
+	return r.do(ctx, func(ctx context.Context, run *run) error { return run.rotate(ctx) })
+}
+
+// do does what takes the lock.
+func (r *Rotator) do(ctx context.Context, f func(context.Context, *run) error) (Result, error) {
 	begun := time.Now()
-	run, err := r.begin(ctx)
-	if err != nil {
-		return Result{}, err
+	run := r.look()
+	if r.config.Lock != nil {
+		unlock, err := r.config.Lock(ctx)
+		if err != nil {
+			return Result{}, fmt.Errorf("rotate: %s: %w", r.config.Store.Name(), err)
+		}
+		defer unlock()
 	}
-	defer run.end()
-	err = run.rotate(ctx)
+	err := f(ctx, run)
 	run.result.Took = time.Since(begun)
 	return run.result, err
 }
 
+// look begins what changes nothing.
+func (r *Rotator) look() *run { return &run{config: &r.config, attempt: make(map[Step]int)} }
+
 // A run is one call of a rotator, with what it has found out.
 type run struct {
-	config  *Config
-	unlock  func()
-	state   State
-	known   known
-	result  Result
-	attempt map[Step]int
-	until   Step // stop before this step; empty: do not
+	config   *Config
+	state    State
+	known    known
+	result   Result
+	attempt  map[Step]int
+	until    Step   // stop before this step; empty: do not
+	revoking string // why nobody is waited for; empty: everybody is
 }
-
-func (r *Rotator) begin(ctx context.Context) (*run, error) {
-	run := &run{config: &r.config, unlock: func() {}, attempt: make(map[Step]int)}
-	if r.config.Lock != nil {
-		unlock, err := r.config.Lock(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("rotate: %s: %w", r.config.Store.Name(), err)
-		}
-		run.unlock = unlock
-	}
-	return run, nil
-}
-
-func (r *run) end() { r.unlock() }
 
 func (r *run) rotate(ctx context.Context) error {
 	if err := r.read(ctx); err != nil {
@@ -89,7 +88,7 @@ func (r *run) rotate(ctx context.Context) error {
 		if err := r.retire(ctx); err != nil {
 			return err
 		}
-		if err := r.create(ctx); err != nil {
+		if err := r.create(ctx, newToken()); err != nil {
 			return err
 		}
 	}
@@ -117,22 +116,38 @@ func (r *run) read(ctx context.Context) error {
 }
 
 // create draws the next credential and makes it durable.
-func (r *run) create(ctx context.Context) error {
-	token := newToken()
+func (r *run) create(ctx context.Context, token string) error {
 	return r.step(ctx, StepCreate, token, func(ctx context.Context) error {
 		next, err := r.config.Target.Next(ctx, r.state.Current.Credential, token)
 		if err != nil {
 			return err
 		}
-		if next.Password, err = r.config.Generate(); err != nil {
-			return err
+		if next.Password.Reveal() == "" {
+			if next.Password, err = r.config.Generate(); err != nil {
+				return err
+			}
 		}
 		next.Version = token
+		next = next.WithFields(changed(r.state.Current.Credential, next))
 		if err := r.config.Store.Create(ctx, token, next); err != nil {
 			return err
 		}
 		return r.read(ctx)
 	})
+}
+
+// changed returns the fields that next has and current has not, or otherwise. The
+// others are nothing that a rotation should write: an operator may change them
+// meanwhile.
+func changed(current, next source.Credential) map[string]source.Secret {
+	fields := make(map[string]source.Secret)
+	for _, name := range next.FieldNames() {
+		want, _ := next.Field(name)
+		if got, ok := current.Field(name); !ok || !got.Equal(want) {
+			fields[name] = want
+		}
+	}
+	return fields
 }
 
 // newToken is a UUID, since that is what stores ask for.
@@ -215,7 +230,7 @@ func (r *run) do(ctx context.Context, step Step) error {
 		if err != nil {
 			return err
 		}
-		return r.read(ctx)
+		return r.stands(ctx, c, r.state.Current.Token)
 	}
 	panic("rotate: no such step: " + string(step))
 }
@@ -233,14 +248,47 @@ func (r *run) promote(ctx context.Context, c Change) error {
 	return err
 }
 
+// stands reads what was promoted, and makes sure that nobody has undone it between
+// the last look and that.
+func (r *run) stands(ctx context.Context, c Change, from string) error {
+	bounded, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	applied, err := r.config.Target.Applied(bounded, c)
+	if err != nil {
+		return fmt.Errorf("rotate: %s: whether somebody has undone what was promoted cannot be found out: %w", r.config.Store.Name(), err)
+	}
+	if applied {
+		return r.read(ctx)
+	}
+	return r.unpromote(ctx, c, from)
+}
+
+// unpromote gives the store back what was current before c, if c was promoted
+// while somebody undid it. Both of them come by here. If a rotation has begun
+// since, it finds c current, and goes on from there.
+func (r *run) unpromote(ctx context.Context, c Change, from string) error {
+	if err := r.read(ctx); err != nil || r.state.Current.Token != c.Token || r.open() {
+		return err
+	}
+	err := r.step(ctx, StepRestore, c.From.Username, func(ctx context.Context) error { return r.config.Store.Restore(ctx, from, c.Token) })
+	if err == nil {
+		err = fmt.Errorf("rotate: %s: version %s was promoted and undone at the same time, and %s is current again: %w", r.config.Store.Name(), c.Token, from, ErrConflict)
+	}
+	return errors.Join(err, r.read(ctx))
+}
+
 // back undoes the pending version: first in the database, then in the store, so
 // that its password is not forgotten while the database may accept it.
 func (r *run) back(ctx context.Context) error {
-	c := r.change()
+	c, from := r.change(), r.state.Current.Token
 	if err := r.step(ctx, StepUndo, c.To.Username, func(ctx context.Context) error { return r.config.Target.Undo(ctx, c) }); err != nil {
 		return err
 	}
-	return r.step(ctx, StepDiscard, c.To.Username, func(ctx context.Context) error { return r.config.Store.Discard(ctx, c.Token) })
+	err := r.step(ctx, StepDiscard, c.To.Username, func(ctx context.Context) error { return r.config.Store.Discard(ctx, c.Token) })
+	if err != nil {
+		return err
+	}
+	return r.unpromote(ctx, c, from)
 }
 
 // step runs f within the time of a step, between two lines of the audit.

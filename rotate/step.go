@@ -19,6 +19,7 @@ const (
 	StepUndo    Step = "undo"
 	StepDiscard Step = "discard"
 	StepRestore Step = "restore"
+	StepEnd     Step = "end" // the sessions of a user
 
 	// StepDone: nothing is left to do.
 	StepDone Step = "done"

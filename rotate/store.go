@@ -45,10 +45,11 @@ type Store interface {
 	// Read returns what the store holds now, past every cache.
 	Read(ctx context.Context) (State, error)
 
-	// Create makes next durable as pending under token, with the same fields as
-	// the current version beside user name and password. If token is pending or
-	// current already, nothing happens, whatever next is. If another token is
-	// pending, the error wraps [ErrConflict].
+	// Create makes next durable as pending under token. The fields that next has
+	// beside user name and password take the place of the current version's; the
+	// others stay. If token is pending or current already, nothing happens,
+	// whatever next is. If another token is pending, the error wraps
+	// [ErrConflict].
 	Create(ctx context.Context, token string, next source.Credential) error
 
 	// Promote makes the pending version token current and the one before

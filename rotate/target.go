@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"time"
 
 	"github.com/rekey-go/rekey/source"
 )
@@ -43,8 +44,11 @@ type Target interface {
 	// Strategy does not change.
 	Strategy() Strategy
 
-	// Next returns the user name and the other parts, without the password, of
-	// the credential that comes after current. token is unique.
+	// Next returns the user name and the other fields of the credential that comes
+	// after current; token is unique. Where others draw what is secret, such as an
+	// API that hands out keys, Next has them draw it and returns it as well, and
+	// Undo, or a later Next, removes what was drawn and never stored.
+	// Otherwise the password is empty, and the rotation draws it.
 	Next(ctx context.Context, current source.Credential, token string) (source.Credential, error)
 
 	// Set makes the database accept c.To, and records c.Token in the same
@@ -82,4 +86,25 @@ type Target interface {
 
 	// Remove removes a disabled user for good.
 	Remove(ctx context.Context, user string) error
+}
+
+// An Ender is a [Target] that can end sessions, which [Rotator.Revoke] needs.
+type Ender interface {
+	// End ends the sessions that Sessions counts, and returns how many there were.
+	End(ctx context.Context, user string) (int, error)
+}
+
+// A Use is what a database shows of the sessions of one application.
+type Use struct {
+	Application string    // as it calls itself; empty: it does not
+	Client      string    // its address; empty: not told, or the database's own machine
+	Sessions    int       // open ones
+	Old         int       // of them, those that Sessions counts
+	Oldest      time.Time // when the first of them was opened
+}
+
+// A Watcher is a [Target] that can tell who uses a user.
+type Watcher interface {
+	// Uses lists who has sessions of user, by application and client.
+	Uses(ctx context.Context, user string) ([]Use, error)
 }

@@ -25,7 +25,10 @@ func (r *run) approve(ctx context.Context, c Change) error {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.config.ApproveTimeout)
 	defer cancel()
-	approver, err := r.config.Approve(ctx, Request{r.config.Store.Name(), s, c.Token, c.From, c.To, after})
+	approver, err := r.config.Approve(ctx, Request{
+		Secret: r.config.Store.Name(), Strategy: s, Rotation: c.Token, Concerns: r.config.Consumers,
+		From: c.From, To: c.To, Next: after,
+	})
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrDenied, err)
 	}
@@ -40,6 +43,9 @@ func (r *run) drained(ctx context.Context, step Step, user, version string) erro
 	e.User, e.Outcome = user, Begun
 	r.config.Audit(e)
 	begun := time.Now()
+	if r.revoking != "" {
+		return r.ended(r.rushed(ctx, e))
+	}
 	waiting, cancel := context.WithTimeout(ctx, r.config.DrainTimeout)
 	defer cancel()
 	left, err := r.leave(waiting, user, version)
@@ -54,6 +60,26 @@ func (r *run) drained(ctx context.Context, step Step, user, version string) erro
 		}
 	}
 	return r.ended(e, begun, err)
+}
+
+// rushed does not wait: it ends the sessions, if the target can, and says why.
+func (r *run) rushed(ctx context.Context, e Event) (Event, time.Time, error) {
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	var err error
+	done := "left"
+	if ender, ok := r.config.Target.(Ender); ok {
+		done = "ended"
+		e.Sessions, err = ender.End(ctx, e.User)
+	} else {
+		e.Sessions, err = r.config.Target.Sessions(ctx, e.User)
+	}
+	if err == nil {
+		e.Forced = fmt.Sprintf("%d sessions of %s are %s: %s", e.Sessions, e.User, done, r.revoking)
+		r.result.Forced = append(r.result.Forced, e.Forced)
+	}
+	return e, begun, err
 }
 
 // leave returns how many sessions are left when it gives up.
@@ -105,10 +131,8 @@ func (r *run) retire(ctx context.Context) error {
 		if err := r.step(ctx, StepDisable, user, func(ctx context.Context) error { return r.config.Target.Disable(ctx, user) }); err != nil {
 			return err
 		}
-		select {
-		case <-time.After(r.config.Grace):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := r.grace(ctx); err != nil {
+			return err
 		}
 		// Somebody may have logged in between the last look and the disabling.
 		if err := r.drained(ctx, StepDrain, user, ""); err != nil {
@@ -120,6 +144,19 @@ func (r *run) retire(ctx context.Context) error {
 		r.result.Retired = append(r.result.Retired, user)
 	}
 	return nil
+}
+
+// grace waits while disabling a user can still be taken back.
+func (r *run) grace(ctx context.Context) error {
+	if r.revoking != "" {
+		return nil
+	}
+	select {
+	case <-time.After(r.config.Grace):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (r *run) left(ctx context.Context) ([]string, error) {

@@ -56,6 +56,19 @@ func text(where, name, what string, value any, optional bool) (string, error) {
 	}
 }
 
+// Changed returns those fields of next that data holds otherwise or not at all.
+func (n Names) Changed(data map[string]any, next source.Credential) map[string]string {
+	now := n.Others(source.Credential{}, data)
+	changed := make(map[string]string)
+	for _, name := range next.FieldNames() {
+		want, _ := next.Field(name)
+		if got, ok := now.Field(name); name != n.Username && name != n.Password && (!ok || !got.Equal(want)) {
+			changed[name] = want.Reveal()
+		}
+	}
+	return changed
+}
+
 // Others returns c with what else data holds as its fields: strings as they
 // are, anything else as its JSON, and nothing for null.
 func (n Names) Others(c source.Credential, data map[string]any) source.Credential {

@@ -28,7 +28,10 @@ type Options struct {
 	AllowNoUsername bool
 }
 
-var _ rotate.Store = (*Store)(nil)
+var (
+	_ rotate.Store     = (*Store)(nil)
+	_ rotate.Historian = (*Store)(nil)
+)
 
 // A Store keeps one secret. Its methods are safe for concurrent use, by several
 // processes of one machine as well. A key that is missing or unusable is a
@@ -101,6 +104,15 @@ func (s *Store) Discard(ctx context.Context, token string) error {
 // Restore writes the secret's file.
 func (s *Store) Restore(ctx context.Context, to, from string) error {
 	return s.locked(ctx, func() error { return s.docs.Restore(ctx, to, from) })
+}
+
+// History returns the versions that were current, oldest first: the last hundred
+// since a rotation has first been here.
+func (s *Store) History(ctx context.Context) ([]rotate.Record, error) {
+	if err := cmp.Or(s.err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	return s.docs.History(ctx)
 }
 
 // locked runs change while nobody else changes anything.

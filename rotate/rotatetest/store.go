@@ -52,6 +52,7 @@ func Store(t *testing.T, open func(t *testing.T) StoreHarness) {
 	}{
 		{"Read", one(checkRead)},
 		{"Create", one(checkCreate)},
+		{"CreateFields", one(checkFields)},
 		{"CreateOnePending", one(checkOnePending)},
 		{"CreateUnusable", one(checkUnusable)},
 		{"Promote", one(checkPromote)},
@@ -59,6 +60,7 @@ func Store(t *testing.T, open func(t *testing.T) StoreHarness) {
 		{"Discard", one(checkDiscard)},
 		{"Restore", one(checkRestore)},
 		{"RestoreRefused", one(checkRestoreRefused)},
+		{"History", one(checkHistory)},
 		{"Overwritten", checkOverwritten},
 		{"Odd", one(checkOdd)},
 		{"Long", one(checkLong)},

@@ -2,6 +2,8 @@ package rotatetest
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,10 +37,35 @@ func checkCreate(t *testing.T, k *keeper) {
 	k.ok(k.Store.Promote(t.Context(), v.Token, k.first.Token))
 	k.ok(k.Store.Create(t.Context(), v.Token, k.version().Credential))
 	k.holds(v, none, k.first)
-	// What the next one brings beside user name and password is not looked at.
+}
+
+// checkFields: what the next one brings beside user name and password comes and goes
+// with it; what it does not bring stays.
+func checkFields(t *testing.T, k *keeper) {
+	name := k.first.Credential.FieldNames()[0]
+	text := "canary of a field " + drawToken()
+	k.secrets = append(k.secrets, text)
+	bring := map[string]source.Secret{name: source.NewSecret(text), "made by the rotation": source.NewSecret(text + "+")}
 	next := k.version()
-	k.ok(k.Store.Create(t.Context(), next.Token, next.Credential.WithFields(map[string]source.Secret{"host": source.NewSecret("evil")})))
-	k.holds(v, next, k.first)
+	k.ok(k.Store.Create(t.Context(), next.Token, next.Credential.WithFields(bring)))
+	fields := make(map[string]source.Secret)
+	for _, other := range k.first.Credential.FieldNames() {
+		fields[other], _ = k.first.Credential.Field(other)
+	}
+	maps.Copy(fields, bring)
+	next.Credential = next.Credential.WithFields(fields)
+	k.holds(k.first, next, none)
+	k.ok(k.Store.Promote(t.Context(), next.Token, k.first.Token))
+	k.holds(next, none, k.first)
+	k.ok(k.Store.Restore(t.Context(), k.first.Token, next.Token))
+	k.holds(k.first, none, next)
+	k.ok(k.Store.Restore(t.Context(), next.Token, k.first.Token))
+	k.holds(next, none, k.first)
+	last := k.version()
+	k.ok(k.Store.Create(t.Context(), last.Token, last.Credential.WithFields(nil)))
+	last.Credential = last.Credential.WithFields(fields)
+	k.ok(k.Store.Promote(t.Context(), last.Token, next.Token))
+	k.holds(last, none, next)
 }
 
 func checkOnePending(t *testing.T, k *keeper) {
@@ -143,6 +170,37 @@ func checkRestore(t *testing.T, k *keeper) {
 	k.holds(v, last, next)
 	k.ok(k.Store.Promote(t.Context(), last.Token, v.Token))
 	k.holds(last, none, v)
+}
+
+// checkHistory: who remembers versions does so in their order.
+func checkHistory(t *testing.T, k *keeper) {
+	h, ok := k.Other.(rotate.Historian)
+	if !ok {
+		return
+	}
+	from, want := k.first, []string(nil)
+	for range 4 {
+		from = k.promoted(from)
+		want = append(want, from.Token)
+	}
+	pending := k.created()
+	records, err := h.History(t.Context())
+	k.ok(err)
+	var got []string
+	for _, r := range records {
+		switch {
+		case r.Time.IsZero():
+			t.Errorf("version %s has no time", r.Token)
+		case r.Token != pending.Token && r.Token != k.first.Token:
+			got = append(got, r.Token)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("the history is %q, should be %q", got, want)
+	}
+	if !slices.IsSortedFunc(records, func(a, b rotate.Record) int { return a.Time.Compare(b.Time) }) {
+		t.Fatal("the history is not sorted by time")
+	}
 }
 
 func checkRestoreRefused(t *testing.T, k *keeper) {

@@ -24,6 +24,7 @@ type memory struct {
 	mu     sync.Mutex
 	state  rotate.State
 	writes int // of operators
+	past   []rotate.Record
 	bug    string
 }
 
@@ -35,6 +36,20 @@ type handle struct {
 }
 
 var errBroken = errors.New("broken off")
+
+// History is what has been current.
+func (h *handle) History(ctx context.Context) ([]rotate.Record, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	past := h.past
+	switch h.bug {
+	case "forgets its history":
+		past = nil
+	case "repeats its history":
+		past = append(past, past...)
+	}
+	return past, ctx.Err()
+}
 
 func (h *handle) Name() string { return "memory" }
 
@@ -79,6 +94,9 @@ func (h *handle) change(ctx context.Context, do func(s *rotate.State) error) err
 			h.state.Pending = nil
 		}
 		return errBroken
+	}
+	if s.Current.Token != h.state.Current.Token {
+		h.past = append(h.past, rotate.Record{Token: s.Current.Token, Time: time.Now()})
 	}
 	h.state = s
 	if countdown(&h.lost) {
@@ -131,8 +149,18 @@ func (h *handle) Create(ctx context.Context, token string, next source.Credentia
 
 func (h *handle) version(s *rotate.State, token string, next source.Credential) *rotate.Version {
 	c := s.Current.Credential
-	if h.bug == "takes its fields" {
+	fields := make(map[string]source.Secret)
+	for _, from := range []source.Credential{c, next} {
+		for _, name := range from.FieldNames() {
+			fields[name], _ = from.Field(name)
+		}
+	}
+	switch h.bug {
+	case "takes its fields":
 		c = next
+	case "leaves its fields":
+	default:
+		c = c.WithFields(fields)
 	}
 	c.Username, c.Password, c.Version = next.Username, next.Password, token
 	if h.bug == "trims" {
@@ -251,7 +279,10 @@ func TestStoreSuiteFinds(t *testing.T) {
 		"forgets what was":       "Create",
 		"takes over":             "CreateOnePending",
 		"talks":                  "CreateOnePending",
-		"takes its fields":       "Create",
+		"takes its fields":       "CreateFields",
+		"leaves its fields":      "CreateFields",
+		"forgets its history":    "History",
+		"repeats its history":    "History",
 		"trims":                  "Odd",
 		"promotes once only":     "Promote",
 		"does not compare":       "PromoteRefused",

@@ -28,6 +28,7 @@
 //	secretsmanager:GetSecretValue             the secret
 //	secretsmanager:PutSecretValue             the secret
 //	secretsmanager:UpdateSecretVersionStage   the secret
+//	secretsmanager:ListSecretVersionIds       the secret, for the history only
 //	kms:Decrypt, kms:GenerateDataKey          the key, unless it is aws/secretsmanager
 //
 // # The client

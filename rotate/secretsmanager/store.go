@@ -20,6 +20,7 @@ type Client interface {
 	DescribeSecret(ctx context.Context, in *sdk.DescribeSecretInput, opts ...func(*sdk.Options)) (*sdk.DescribeSecretOutput, error)
 	GetSecretValue(ctx context.Context, in *sdk.GetSecretValueInput, opts ...func(*sdk.Options)) (*sdk.GetSecretValueOutput, error)
 	PutSecretValue(ctx context.Context, in *sdk.PutSecretValueInput, opts ...func(*sdk.Options)) (*sdk.PutSecretValueOutput, error)
+	ListSecretVersionIds(ctx context.Context, in *sdk.ListSecretVersionIdsInput, opts ...func(*sdk.Options)) (*sdk.ListSecretVersionIdsOutput, error)
 	UpdateSecretVersionStage(ctx context.Context, in *sdk.UpdateSecretVersionStageInput, opts ...func(*sdk.Options)) (*sdk.UpdateSecretVersionStageOutput, error)
 }
 
@@ -33,7 +34,10 @@ type Options struct {
 	AllowNoUsername bool
 }
 
-var _ rotate.Store = (*Store)(nil)
+var (
+	_ rotate.Store     = (*Store)(nil)
+	_ rotate.Historian = (*Store)(nil)
+)
 
 // A Store keeps one secret. Its methods are safe for concurrent use, by several
 // processes as well. Requests that failed are [*secretsmanager.Error]s, keys that

@@ -67,6 +67,9 @@ func (s *Store) successor(v version, next source.Credential) (source.Secret, err
 	if next.Username != "" {
 		v.data[s.names.Username] = next.Username
 	}
+	for name, value := range s.names.Changed(v.data, next) {
+		v.data[name] = value
+	}
 	v.data[s.names.Password] = next.Password.Reveal()
 	if _, err := s.names.Login(s.where(), v.data); err != nil {
 		return source.Secret{}, err

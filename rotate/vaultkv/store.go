@@ -29,7 +29,10 @@ type Options struct {
 	AllowNoUsername bool
 }
 
-var _ rotate.Store = (*Store)(nil)
+var (
+	_ rotate.Store     = (*Store)(nil)
+	_ rotate.Historian = (*Store)(nil)
+)
 
 // A Store keeps one secret. Its methods are safe for concurrent use, by several
 // processes as well. Requests that failed are [*Error]s, fields that are missing
@@ -103,6 +106,15 @@ func (s *Store) Discard(ctx context.Context, token string) error {
 // Restore writes the secret.
 func (s *Store) Restore(ctx context.Context, to, from string) error {
 	return s.do(func() error { return s.docs.Restore(ctx, to, from) })
+}
+
+// History returns the versions that were current, oldest first: the last hundred
+// since a rotation has first been here.
+func (s *Store) History(ctx context.Context) ([]rotate.Record, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.docs.History(ctx)
 }
 
 func (s *Store) do(change func() error) error {

@@ -1,7 +1,10 @@
 package beside
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rekey-go/rekey/internal/fields"
@@ -15,14 +18,35 @@ type envelope struct {
 	Current   *record   `json:"current,omitempty"`
 	Previous  *record   `json:"previous,omitempty"`
 	RotatedAt time.Time `json:"rotatedAt,omitzero"` // when current was found or made to be
+	History   []past    `json:"history,omitempty"`  // oldest first, the current one included
 }
 
-// A record is a version without the fields, which are those of the secret.
-type record struct {
+// A past is a version that was current from a time on.
+type past struct {
 	Token    string    `json:"token"`
 	Username string    `json:"username,omitempty"`
-	Password string    `json:"password"`
-	Created  time.Time `json:"created,omitzero"`
+	Since    time.Time `json:"since"`
+}
+
+// remembered bounds the history: documents of stores are small.
+const remembered = 100
+
+// begins is e when its current version becomes that.
+func (e envelope) begins(history []past, now time.Time) envelope {
+	e.RotatedAt = now
+	e.History = append(slices.Clone(history), past{e.Current.Token, e.Current.Username, now})
+	e.History = e.History[max(0, len(e.History)-remembered):]
+	return e
+}
+
+// A record is a version without its fields, which are those of the secret but for
+// the ones that a rotation changes.
+type record struct {
+	Token    string         `json:"token"`
+	Username string         `json:"username,omitempty"`
+	Password string         `json:"password"`
+	Fields   map[string]any `json:"fields,omitempty"` // nil: the secret should not have it
+	Created  time.Time      `json:"created,omitzero"`
 }
 
 func (r *record) same(o *record) bool {
@@ -37,11 +61,7 @@ func parse(where string, d Document) (e envelope, err error) {
 	if d.Data == nil {
 		return e, nil
 	}
-	text, err := json.Marshal(d.Data)
-	if err == nil {
-		err = json.Unmarshal(text, &e)
-	}
-	if err != nil { // which may quote what it stumbles over
+	if err := convert(d.Data, &e); err != nil { // which may quote what it stumbles over
 		return e, &source.FieldError{Where: where, Field: "pending, current or previous", Problem: "is not what a rotation writes; did something else write here?"}
 	}
 	for name, r := range map[string]*record{"pending": e.Pending, "current": e.Current, "previous": e.Previous} {
@@ -54,14 +74,21 @@ func parse(where string, d Document) (e envelope, err error) {
 
 func (e envelope) data() map[string]any {
 	var data map[string]any
-	text, err := json.Marshal(e)
-	if err == nil {
-		err = json.Unmarshal(text, &data)
-	}
-	if err != nil {
+	if err := convert(e, &data); err != nil {
 		panic("beside: " + err.Error()) // texts and times
 	}
 	return data
+}
+
+// convert takes JSON from one type to another, with numbers as they are written.
+func convert(from, to any) error {
+	text, err := json.Marshal(from)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	return dec.Decode(to)
 }
 
 // caughtUp is e once it has learned that the secret holds now, marked so.
@@ -96,13 +123,40 @@ func (e envelope) knows(token string) bool {
 	return e.Pending.called(token) || e.Current.called(token) || e.Previous.called(token)
 }
 
-// version makes a version of r with the fields of like.
-func (r *record) version(like source.Credential) *rotate.Version {
+// version makes a version of r as it would be in the secret.
+func (r *record) version(names fields.Names, secret map[string]any) *rotate.Version {
 	if r == nil {
 		return nil
 	}
-	like.Username, like.Password, like.Version = r.Username, source.NewSecret(r.Password), r.Token
-	return &rotate.Version{Token: r.Token, Credential: like, Created: r.Created}
+	c := names.Others(source.Credential{Username: r.Username, Password: source.NewSecret(r.Password), Version: r.Token}, r.over(secret))
+	return &rotate.Version{Token: r.Token, Credential: c, Created: r.Created}
+}
+
+// over is the secret's data with the fields of r, and without the marker.
+func (r *record) over(secret map[string]any) map[string]any {
+	data := maps.Clone(secret)
+	delete(data, Marker)
+	for name, value := range r.Fields {
+		data[name] = value
+		if value == nil {
+			delete(data, name)
+		}
+	}
+	return data
+}
+
+// keeping is r with what the secret holds under the names of fields now, so that
+// it can come back.
+func (r *record) keeping(secret, fields map[string]any) *record {
+	kept := *r
+	kept.Fields = nil
+	for name := range fields {
+		if kept.Fields == nil {
+			kept.Fields = make(map[string]any, len(fields))
+		}
+		kept.Fields[name] = secret[name]
+	}
+	return &kept
 }
 
 // text returns the string under name, if it is one.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"time"
 
@@ -69,12 +68,26 @@ func (s *Store) understand(l *look) (err error) {
 	if l.written, err = parse(s.Place.Where(Envelope), l.beside); err != nil {
 		return err
 	}
-	others := maps.Clone(l.secret.Data)
-	delete(others, Marker)
-	c = s.Names.Others(c, others)
 	l.now = l.written.caughtUp(record{Username: c.Username, Password: c.Password.Reveal()}, text(l.secret.Data, Marker), l.secret.Version)
-	l.State = rotate.State{Current: *l.now.Current.version(c), Pending: l.now.Pending.version(c), Previous: l.now.Previous.version(c)}
+	current := *l.now.Current
+	current.Fields = nil // they are in the secret
+	version := func(r *record) *rotate.Version { return r.version(s.Names, l.secret.Data) }
+	l.State = rotate.State{Current: *version(&current), Pending: version(l.now.Pending), Previous: version(l.now.Previous)}
 	return nil
+}
+
+// History returns the versions that were current, oldest first: the last hundred
+// since a rotation has first been here.
+func (s *Store) History(ctx context.Context) ([]rotate.Record, error) {
+	l, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var records []rotate.Record
+	for _, p := range l.now.History {
+		records = append(records, rotate.Record{Token: p.Token, User: p.Username, Time: p.Since})
+	}
+	return records, nil
 }
 
 // Create makes next pending. See [rotate.Store], here and below.
@@ -94,7 +107,13 @@ func (s *Store) Create(ctx context.Context, token string, next source.Credential
 		case l.now.Previous.called(token):
 			return s.conflict("version %s is the previous one already", token)
 		}
-		l.now.Pending = &record{token, next.Username, next.Password.Reveal(), time.Now().UTC()}
+		l.now.Pending = &record{Token: token, Username: next.Username, Password: next.Password.Reveal(), Created: time.Now().UTC()}
+		if changed := s.Names.Changed(l.secret.Data, next); len(changed) > 0 {
+			l.now.Pending.Fields = make(map[string]any, len(changed))
+			for name, value := range changed {
+				l.now.Pending.Fields[name] = value
+			}
+		}
 		return s.catchUp(ctx, &l)
 	})
 }
@@ -169,10 +188,11 @@ func (s *Store) write(ctx context.Context, w Which, old Document, data map[strin
 // become writes r, which the envelope knows, into the secret.
 func (s *Store) become(ctx context.Context, l look, r *record) error {
 	// The envelope must know what it takes the place of.
+	l.now.Current = l.now.Current.keeping(l.secret.Data, r.Fields)
 	if err := s.catchUp(ctx, &l); err != nil {
 		return err
 	}
-	data := maps.Clone(l.secret.Data)
+	data := r.over(l.secret.Data)
 	data[s.Names.Password], data[Marker] = r.Password, r.Token
 	delete(data, s.Names.Username)
 	if r.Username != "" {
@@ -194,7 +214,7 @@ func (s *Store) catchUp(ctx context.Context, l *look) error {
 		return nil
 	}
 	if !l.written.Current.called(l.now.Current.Token) {
-		l.now.RotatedAt = time.Now().UTC()
+		l.now = l.now.begins(l.written.History, time.Now().UTC())
 	}
 	d, err := s.write(ctx, Envelope, l.beside, l.now.data())
 	if err == nil {

@@ -1,0 +1,72 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Consumer is an application that uses a secret, or should.
+type Consumer struct {
+	Application string
+	Expected    bool // Config.Consumers names it
+	Sessions    int  // open ones, of all users of the secret
+	// Behind are those of them that still use an older credential than the current
+	// one: an application whose sessions stay behind does not follow the store.
+	Behind int
+	Oldest time.Time // when the first of them was opened; zero: there is none
+}
+
+// consumers asks a target that can tell who is there, and adds who should be.
+func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) {
+	all := make(map[string]*Consumer)
+	at := func(application string) *Consumer {
+		if all[application] == nil {
+			all[application] = &Consumer{Application: application}
+		}
+		return all[application]
+	}
+	for _, name := range r.config.Consumers {
+		at(name).Expected = true
+	}
+	if w, ok := r.config.Target.(Watcher); ok {
+		current := r.state.Current.Credential.Username
+		users := append([]string{current}, left...)
+		if p := r.state.Previous; p != nil && !slices.Contains(users, p.Credential.Username) {
+			users = append(users, p.Credential.Username)
+		}
+		ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+		defer cancel()
+		for _, user := range users {
+			uses, err := w.Uses(ctx, user)
+			if err != nil {
+				return nil, fmt.Errorf("rotate: %s: who uses %q cannot be found out: %w", r.config.Store.Name(), user, err)
+			}
+			for _, u := range uses {
+				at(u.Application).add(u, user == current)
+			}
+		}
+	}
+	return slices.SortedFunc(func(yield func(Consumer) bool) {
+		for c := range maps.Values(all) {
+			if !yield(*c) {
+				return
+			}
+		}
+	}, func(a, b Consumer) int { return cmp.Compare(a.Application, b.Application) }), nil
+}
+
+func (c *Consumer) add(u Use, current bool) {
+	c.Sessions += u.Sessions
+	if current {
+		c.Behind += u.Old
+	} else {
+		c.Behind += u.Sessions
+	}
+	if c.Oldest.IsZero() || u.Oldest.Before(c.Oldest) {
+		c.Oldest = u.Oldest
+	}
+}
