@@ -1,8 +1,12 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/rekey-go/rekey/pool/verify"
+	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/postgres"
 	"github.com/rekey-go/rekey/source"
 )
@@ -38,4 +42,65 @@ func ExampleLiteral() {
 	comment, err := postgres.Literal(`it's in C:\temp`)
 	fmt.Println("comment on role app is"+comment, err)
 	// Output: comment on role app is E'it''s in C:\\temp' <nil>
+}
+
+// config reaches a database as the rotator's own user.
+func config() *postgres.Config {
+	admin, err := pgx.ParseConfig("postgres://rotator@db.internal/app?sslmode=require")
+	if err != nil {
+		panic(err)
+	}
+	login, err := pgx.ParseConfig("postgres://db.internal/app?sslmode=require")
+	if err != nil {
+		panic(err)
+	}
+	return &postgres.Config{
+		Admin:  func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, admin) },
+		Login:  login,
+		Verify: verify.Privileges(verify.On("orders", "select", "insert")),
+	}
+}
+
+func ExampleSingleUser() {
+	target, err := postgres.SingleUser(config())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%+v\n", target.Strategy())
+	// Output: {Name:single user InPlace:true Reuses:false Leaves:false}
+}
+
+func ExampleAlternating() {
+	target, err := postgres.Alternating(config(), "app_blue", "app_green")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := target.Next(context.Background(), source.Credential{Username: "app_green"}, "a rotation's token")
+	fmt.Println(next.Username, err)
+	// Output: app_blue <nil>
+}
+
+func ExampleParallelRole() {
+	target, err := postgres.ParallelRole(config(), "app_owner")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := target.Next(context.Background(), source.Credential{Username: "app"}, "a rotation's token")
+	fmt.Println(next.Username, err)
+	// Output: app_owner_7db6d816 <nil>
+}
+
+func ExampleLock() {
+	target, err := postgres.SingleUser(config())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = rotate.Config{
+		Target: target,
+		Lock:   postgres.Lock(config(), "orders"), // Store and Generate come here, too
+	}
 }

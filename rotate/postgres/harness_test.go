@@ -77,6 +77,7 @@ func (h *house) config() (*postgres.Config, *wire) {
 	w := &wire{end: h.end}
 	login, err := pgx.ParseConfig(h.db.DSN)
 	require.NoError(h.t, err)
+	login.TLSConfig = nil // hundreds of logins
 	admin := login.Copy()
 	admin.User, admin.Password = h.rotator, "rotator's"
 	login.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -101,24 +101,29 @@ func checkBrokenCalls(t *testing.T, open func(*testing.T) TargetHarness) {
 			continue
 		}
 		for _, lost := range []bool{false, true} {
-			for n := 1; ; n++ {
-				hit := false
-				ok := t.Run(fmt.Sprintf("%s/lost=%v/%d", op.name, lost, n), func(t *testing.T) {
-					hit = breakCall(prepare(t, open), op, n, lost)
-				})
-				if !ok || !hit {
-					if ok && n == 1 {
-						t.Fatalf("%s asks for nothing", op.name)
+			t.Run(fmt.Sprintf("%s/lost=%v", op.name, lost), func(t *testing.T) {
+				s, n := prepare(t, open), 1
+				from := s.Current
+				for ; ; n++ {
+					c, hit := s.breakCall(op, from, n, lost)
+					if !hit {
+						break
 					}
-					break
+					if op.name != "undo" {
+						from = c.To
+					}
 				}
-			}
+				if n == 1 {
+					t.Fatal("it asks for nothing")
+				}
+			})
 		}
 	}
 }
 
-func breakCall(s *subject, op call, n int, lost bool) (hit bool) {
-	c := s.change(s.Current)
+func (s *subject) breakCall(op call, from source.Credential, n int, lost bool) (c rotate.Change, hit bool) {
+	s.t.Helper()
+	c = s.change(from)
 	op.prepare(s, c)
 	before := s.looks(c)
 	broken := s.Fail(s.t, n, lost)
@@ -134,17 +139,19 @@ func breakCall(s *subject, op call, n int, lost bool) (hit bool) {
 	s.ok(op.do(s.t.Context(), s.Other, c))
 	after := s.looks(c)
 	s.ok(op.do(s.t.Context(), s.Target, c))
+	where := fmt.Sprintf("request %d breaks", n)
 	switch again := s.looks(c); {
 	case after == before:
-		s.t.Fatalf("it changes nothing: %s", after)
+		s.t.Fatalf("%s: it changes nothing: %s", where, after)
 	case after != again:
-		s.t.Fatalf("done again, %s becomes %s", after, again)
+		s.t.Fatalf("%s: done again, %s becomes %s", where, after, again)
 	case err == nil && between != after:
-		s.t.Fatalf("it is said to be done, and %s; it should be %s", between, after)
+		s.t.Fatalf("%s: it is said to be done, and %s; it should be %s", where, between, after)
 	case between != before && between != after:
-		s.t.Fatalf("%s; before it was %s, after it should be %s", between, before, after)
+		s.t.Fatalf("%s: %s; before it was %s, after it should be %s", where, between, before, after)
 	}
-	return hit
+	s.t.Logf("%s: %v", where, err)
+	return c, hit
 }
 
 // both runs two calls a few times each, all at once.

@@ -1,0 +1,215 @@
+package rotate_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/internal/pgserver"
+	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
+	"github.com/rekey-go/rekey/internal/storm/load"
+	"github.com/rekey-go/rekey/pool"
+	"github.com/rekey-go/rekey/pool/verify"
+	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/generate"
+	"github.com/rekey-go/rekey/rotate/postgres"
+	"github.com/rekey-go/rekey/source"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// A scene is a secret in memory, its users on a real server, and a rotator with
+// no more rights than package rotate/postgres lists.
+type scene struct {
+	t      *testing.T
+	db     *pgtest.DB
+	store  *memory
+	config *rotate.Config
+	admin  *postgres.Config
+}
+
+var strategies = map[string]func(*postgres.Config, *pgtest.DB) (rotate.Target, error){
+	"single user": func(c *postgres.Config, _ *pgtest.DB) (rotate.Target, error) { return postgres.SingleUser(c) },
+	"alternating users": func(c *postgres.Config, db *pgtest.DB) (rotate.Target, error) {
+		return postgres.Alternating(c, db.Role("one"), db.Role("two"))
+	},
+	"parallel role": func(c *postgres.Config, db *pgtest.DB) (rotate.Target, error) {
+		return postgres.ParallelRole(c, db.Group)
+	},
+}
+
+// each runs a test for every strategy.
+func each(t *testing.T, test func(*testing.T, *scene)) {
+	for name, open := range strategies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newScene(t, open))
+		})
+	}
+}
+
+func newScene(t *testing.T, open func(*postgres.Config, *pgtest.DB) (rotate.Target, error)) *scene {
+	t.Helper()
+	db := pgtest.Database(t)
+	one, two, rotator := db.Role("one"), db.Role("two"), db.Role("rotator")
+	db.CreateUser(one, "first")
+	db.CreateUser(two, "nobody's")
+	db.CreateUser(rotator, "rotator's")
+	for _, statement := range []string{
+		"alter role %[1]s set role to %[4]s", "alter role %[2]s set role to %[4]s", "alter role %[3]s createrole",
+		"grant %[1]s, %[2]s, %[4]s to %[3]s with admin option", "grant pg_read_all_stats to %[3]s",
+	} {
+		require.NoError(t, db.Server.Exec(t.Context(), fmt.Sprintf(statement+" -- %[1]s %[2]s %[3]s %[4]s",
+			pgserver.QuoteIdent(one), pgserver.QuoteIdent(two), pgserver.QuoteIdent(rotator), pgserver.QuoteIdent(db.Group))))
+	}
+	login, err := pgx.ParseConfig(db.DSN)
+	require.NoError(t, err)
+	s := &scene{t: t, db: db, store: newMemory(source.Credential{Username: one, Password: source.NewSecret("first"), Version: "first"})}
+	s.admin = &postgres.Config{
+		Admin: func(ctx context.Context) (*pgx.Conn, error) {
+			config := login.Copy()
+			config.User, config.Password = rotator, "rotator's"
+			return pgx.ConnectConfig(ctx, config)
+		},
+		Login: login, Verify: verify.Privileges(verify.On("orders", "select")),
+	}
+	target, err := open(s.admin, db)
+	require.NoError(t, err)
+	s.config = &rotate.Config{
+		Store: s.store, Target: target, Poll: 5 * time.Millisecond, DrainTimeout: time.Minute,
+		Generate: func() (source.Secret, error) { return generate.Password(nil) },
+	}
+	return s
+}
+
+func (s *scene) rotator() *rotate.Rotator {
+	s.t.Helper()
+	r, err := rotate.New(s.config)
+	require.NoError(s.t, err)
+	return r
+}
+
+// sound checks that the secret can be used and nothing is under way.
+func (s *scene) sound() rotate.Status {
+	s.t.Helper()
+	status, err := s.rotator().Status(s.t.Context())
+	require.NoError(s.t, err)
+	require.True(s.t, status.Current.Accepted)
+	require.Nil(s.t, status.Pending)
+	require.Empty(s.t, status.Mismatch)
+	return status
+}
+
+func TestEndToEndStorm(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		quiet := slog.New(slog.DiscardHandler)
+		p, err := pool.Open(t.Context(), s.db.DSN+"&pool_max_conns=4", s.store,
+			&pool.Options{Refresh: &refresh.Options{Logger: quiet}, Logger: quiet})
+		require.NoError(t, err)
+		defer p.Close()
+		s.config.Pools = []rotate.Pool{p}
+		l := load.Start(t.Context(), 4, func(ctx context.Context) error {
+			var n int
+			return p.QueryRow(ctx, "select count(*) from orders").Scan(&n)
+		})
+		const rotations = 8
+		for i := range rotations {
+			result, err := s.rotator().Rotate(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, result.Forced)
+			if i%2 == 0 {
+				p.Reset() // everybody logs in anew
+			}
+			require.NoError(t, p.Drained(t.Context(), result.From))
+		}
+		report := l.Stop()
+		require.NoError(t, report.Err)
+		require.Zero(t, report.Failed)
+		require.Positive(t, report.Statements)
+		s.sound()
+		t.Logf("%d rotations, %d statements, %v", rotations, report.Statements, report.Latency)
+	})
+}
+
+func TestEndToEndRollback(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		first, err := s.rotator().Rehearse(t.Context(), rotate.StepPromote, true)
+		require.NoError(t, err)
+		require.Equal(t, "first", first.From)
+		require.Equal(t, "first", s.sound().Current.Token)
+
+		// Somebody still uses the first version when the second is rolled back.
+		ctx, crash := context.WithCancel(t.Context())
+		s.config.Audit = func(e rotate.Event) {
+			if e.Step == rotate.StepPromote && e.Outcome == rotate.OK {
+				crash()
+			}
+		}
+		_, _ = s.rotator().Rotate(ctx)
+		s.config.Audit = nil
+		require.NotEqual(t, "first", s.sound().Current.Token)
+		back, err := s.rotator().Rollback(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "first", back.To)
+		require.Equal(t, "first", s.sound().Current.Token)
+
+		for range 2 {
+			_, err = s.rotator().Rotate(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, s.sound().Left)
+		}
+	})
+}
+
+// Of rotators that begin at once one works, and all come to an end.
+func TestEndToEndRace(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.config.Lock = postgres.Lock(s.admin, "orders")
+		var group sync.WaitGroup
+		errs := make(chan error, 4)
+		for range cap(errs) {
+			r := s.rotator()
+			group.Go(func() {
+				_, err := r.Rotate(t.Context())
+				errs <- err
+			})
+		}
+		group.Wait()
+		close(errs)
+		done := 0
+		for err := range errs {
+			if err == nil {
+				done++
+				continue
+			}
+			require.ErrorIs(t, err, rotate.ErrRunning)
+		}
+		require.Positive(t, done)
+		s.sound()
+	})
+}
+
+// Without a lock, whatever the order, what the store calls current is accepted.
+func TestEndToEndRaceWithoutALock(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		for range 5 {
+			var group sync.WaitGroup
+			for range 3 {
+				r := s.rotator()
+				group.Go(func() { _, _ = r.Rotate(t.Context()) })
+			}
+			group.Wait()
+			_, err := s.rotator().Rotate(t.Context()) // finishes what was given up
+			require.NoError(t, err)
+			s.sound()
+		}
+	})
+}
