@@ -3,7 +3,9 @@ package rotate_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/source"
@@ -16,6 +18,8 @@ type memory struct {
 	state    rotate.State
 	watchers map[int]func()
 	next     int
+	promoted int               // how often
+	created  source.Credential // the last one, as it was asked for
 }
 
 func newMemory(c source.Credential) *memory {
@@ -37,7 +41,10 @@ func (m *memory) Create(_ context.Context, token string, next source.Credential)
 		case s.Pending != nil:
 			return fmt.Errorf("%s is pending: %w", s.Pending.Token, rotate.ErrConflict)
 		default:
-			s.Pending = &rotate.Version{Token: token, Credential: next}
+			m.created = next
+			fields := fieldsOf(s.Current.Credential)
+			maps.Copy(fields, fieldsOf(next))
+			s.Pending = &rotate.Version{Token: token, Credential: next.WithFields(fields), Created: time.Now()}
 		}
 		return nil
 	})
@@ -50,6 +57,7 @@ func (m *memory) Promote(_ context.Context, token, from string) error {
 		case s.Pending == nil || s.Pending.Token != token || s.Current.Token != from:
 			return fmt.Errorf("%s is current: %w", s.Current.Token, rotate.ErrConflict)
 		default:
+			m.promoted++
 			*s = rotate.State{Current: *s.Pending, Previous: &rotate.Version{Token: s.Current.Token, Credential: s.Current.Credential}}
 		}
 		return nil

@@ -1,0 +1,225 @@
+package rotate_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/source"
+)
+
+// Each step of Advance is asked for as often as its scheduler likes.
+func TestAdvance(t *testing.T) {
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		t.Run(s.Name, func(t *testing.T) {
+			d := newDatabase(s)
+			verified := 0
+			r, m := newRotator(t, d, func(c *rotate.Config) {
+				c.Audit = func(e rotate.Event) {
+					if e.Step == rotate.StepVerify && e.Outcome == rotate.OK {
+						verified++
+					}
+				}
+			})
+			for i, token := range []string{"token one", "token two"} {
+				_, err := r.Advance(t.Context(), token, rotate.StepSet)
+				require.ErrorIs(t, err, rotate.ErrConflict, "nothing is created")
+				for _, step := range []rotate.Step{rotate.StepCreate, rotate.StepSet, rotate.StepVerify, rotate.StepPromote} {
+					for range 2 {
+						result, err := r.Advance(t.Context(), token, step)
+						require.NoError(t, err)
+						if m.promoted == i {
+							require.Equal(t, token, result.Rotation)
+						}
+					}
+					_, err := r.Advance(t.Context(), "another", rotate.StepCreate)
+					if m.promoted == i {
+						require.ErrorIs(t, err, rotate.ErrConflict)
+					} else {
+						require.NoError(t, err)
+						require.NoError(t, m.Discard(t.Context(), "another"))
+					}
+				}
+				require.Equal(t, i+1, m.promoted)
+				require.Equal(t, token, m.state.Current.Token)
+				require.Positive(t, verified)
+				is, err := d.Accepts(t.Context(), m.state.Current.Credential)
+				require.NoError(t, err)
+				require.True(t, is)
+			}
+			for _, step := range []rotate.Step{"", rotate.StepDrain, "no such"} {
+				_, err := r.Advance(t.Context(), "token", step)
+				require.Error(t, err)
+			}
+			_, err := r.Advance(t.Context(), "", rotate.StepCreate)
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestAdvanceTakesOneStep(t *testing.T) {
+	d := newDatabase(parallel)
+	r, m := newRotator(t, d, nil)
+	exists := func() bool { return d.users["user_token"] != nil }
+	for _, want := range []struct {
+		step          rotate.Step
+		set, promoted bool
+	}{{rotate.StepCreate, false, false}, {rotate.StepSet, true, false}, {rotate.StepVerify, true, false}, {rotate.StepPromote, true, true}} {
+		_, err := r.Advance(t.Context(), "token", want.step)
+		require.NoError(t, err)
+		require.Equal(t, want.set, exists(), want.step)
+		require.Equal(t, want.promoted, m.promoted == 1, want.step)
+	}
+}
+
+// Revoke leaves nothing of what others know.
+func TestRevoke(t *testing.T) {
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		t.Run(s.Name, func(t *testing.T) {
+			d := newDatabase(s)
+			d.users["one"].sessions = 3
+			d.users["two"].sessions = 2
+			var forced []string
+			r, m := newRotator(t, d, func(c *rotate.Config) {
+				c.DrainTimeout, c.Grace = time.Hour, time.Hour
+				c.Audit = func(e rotate.Event) {
+					if e.Forced != "" {
+						forced = append(forced, e.Forced)
+					}
+				}
+			})
+			_, err := r.Revoke(t.Context(), "")
+			require.Error(t, err, "it has no reason")
+			result, err := r.Revoke(t.Context(), "it was in a public log")
+			require.NoError(t, err)
+			require.Equal(t, "first", result.From)
+			require.Equal(t, m.state.Current.Token, result.Rotation)
+			is, err := d.Accepts(t.Context(), firstCredential)
+			require.NoError(t, err)
+			require.False(t, is)
+			if u := d.users["one"]; u != nil {
+				require.Zero(t, u.old)
+			}
+			if s != single {
+				require.Equal(t, forced, result.Forced)
+				require.Contains(t, forced[0], "it was in a public log")
+			}
+			status, err := r.Status(t.Context())
+			require.NoError(t, err)
+			require.True(t, status.Current.Accepted)
+			require.Empty(t, status.Left)
+		})
+	}
+}
+
+// A rotation that is undone while it is promoted gives the store back what was.
+func TestPromotedAndUndoneAtOnce(t *testing.T) {
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		t.Run(s.Name, func(t *testing.T) {
+			d := newDatabase(s)
+			var m *memory
+			r, m := newRotator(t, d, func(c *rotate.Config) {
+				c.Audit = func(e rotate.Event) {
+					if e.Step != rotate.StepPromote || e.Outcome != rotate.Begun {
+						return
+					}
+					// Another has decided to undo it, and comes as far as the database.
+					p := *m.state.Pending
+					require.NoError(t, d.Undo(t.Context(), rotate.Change{Token: p.Token, From: firstCredential, To: p.Credential}))
+				}
+			})
+			_, err := r.Rotate(t.Context())
+			require.ErrorIs(t, err, rotate.ErrConflict)
+			require.Equal(t, "first", m.state.Current.Token)
+			status, err := r.Status(t.Context())
+			require.NoError(t, err)
+			require.True(t, status.Current.Accepted)
+		})
+	}
+}
+
+// The same, seen by the one who undoes: he dies, or lives, after Undo.
+func TestUndoneWhilePromoted(t *testing.T) {
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		t.Run(s.Name, func(t *testing.T) {
+			d := newDatabase(s)
+			var m *memory
+			r, m := newRotator(t, d, func(c *rotate.Config) {
+				c.Audit = func(e rotate.Event) {
+					if e.Step == rotate.StepDiscard && e.Outcome == rotate.Begun {
+						require.NoError(t, m.Promote(t.Context(), m.state.Pending.Token, "first"))
+					}
+				}
+			})
+			_, err := r.Advance(t.Context(), "token", rotate.StepCreate)
+			require.NoError(t, err)
+			_, err = r.Advance(t.Context(), "token", rotate.StepSet)
+			require.NoError(t, err)
+			_, err = r.Rollback(t.Context())
+			require.ErrorIs(t, err, rotate.ErrConflict)
+			require.Equal(t, "first", m.state.Current.Token)
+			is, err := d.Accepts(t.Context(), firstCredential)
+			require.NoError(t, err)
+			require.True(t, is)
+		})
+	}
+}
+
+func TestHistory(t *testing.T) {
+	r, _ := newRotator(t, newDatabase(alternating), nil)
+	_, err := r.Rotate(t.Context())
+	require.NoError(t, err)
+	result, err := r.Rotate(t.Context())
+	require.NoError(t, err)
+	_, err = r.Advance(t.Context(), "token", rotate.StepCreate)
+	require.NoError(t, err)
+	records, err := r.History(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []rotate.Stage{rotate.Previous, rotate.Current, rotate.Pending}, []rotate.Stage{records[0].Stage, records[1].Stage, records[2].Stage})
+	require.Equal(t, []string{result.From, result.To, "token"}, []string{records[0].Token, records[1].Token, records[2].Token})
+	require.Equal(t, []string{"two", "one", "two"}, []string{records[0].User, records[1].User, records[2].User})
+}
+
+func TestConsumers(t *testing.T) {
+	d := newDatabase(alternating)
+	d.users["one"].sessions = 3
+	r, _ := newRotator(t, d, func(c *rotate.Config) { c.Consumers = []string{"report", "service"} })
+	_, err := r.Rotate(t.Context())
+	require.NoError(t, err)
+	d.users["two"].sessions = 2
+	status, err := r.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []rotate.Consumer{
+		{Application: "report", Expected: true},
+		{Application: "service", Expected: true, Sessions: 5, Behind: 3, Oldest: time.Unix(0, 0)},
+	}, status.Consumers)
+}
+
+// Where others draw what is secret, it is theirs that is stored; and only fields
+// that a rotation changes.
+func TestNextMayDrawThePassword(t *testing.T) {
+	d := &drawing{database: newDatabase(parallel)}
+	m := newMemory(firstCredential.WithFields(map[string]source.Secret{"host": source.NewSecret("db"), "id": source.NewSecret("1")}))
+	r, err := rotate.New(&rotate.Config{Store: m, Target: d, Generate: func() (source.Secret, error) {
+		return source.Secret{}, fmt.Errorf("it is drawn elsewhere")
+	}})
+	require.NoError(t, err)
+	_, err = r.Rotate(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "drawn by others", m.state.Current.Credential.Password.Reveal())
+	require.Equal(t, []string{"id"}, m.created.FieldNames())
+}
+
+type drawing struct{ *database }
+
+func (d *drawing) Next(ctx context.Context, current source.Credential, token string) (source.Credential, error) {
+	next, err := d.database.Next(ctx, current, token)
+	next.Password = source.NewSecret("drawn by others")
+	fields := fieldsOf(current)
+	fields["id"] = source.NewSecret("2")
+	return next.WithFields(fields), err
+}

@@ -1,0 +1,120 @@
+package rotate_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/schedule"
+)
+
+// running runs a rotator for a while of the test's own time, and returns what has
+// failed.
+func running(t *testing.T, d *database, s rotate.Schedule, long time.Duration, change func(*rotate.Config), meanwhile func(*memory)) (m *memory, failed []error) {
+	t.Helper()
+	r, m := newRotator(t, d, change)
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx, s, func(err error) { failed = append(failed, err) }) }()
+	if meanwhile != nil {
+		meanwhile(m)
+	}
+	require.ErrorIs(t, <-ended, context.DeadlineExceeded)
+	return m, failed
+}
+
+func every(t *testing.T, interval time.Duration) rotate.Schedule {
+	t.Helper()
+	s, err := schedule.Every(interval, 0, "orders")
+	require.NoError(t, err)
+	return s
+}
+
+func TestRunRotatesWhenItIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, failed := running(t, newDatabase(single), every(t, time.Hour), 5*time.Hour+time.Minute, nil, nil)
+		require.Empty(t, failed)
+		require.Equal(t, 6, m.promoted, "at once, as it never was, and then each hour")
+	})
+}
+
+func TestRunFinishesWhatWasBrokenOffWhateverTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := schedule.Func(func(_, _ time.Time) time.Time { return time.Time{} })
+		m, failed := running(t, newDatabase(parallel), never, 11*time.Minute, nil, func(m *memory) {
+			next := firstCredential
+			next.Username, next.Version = "user_token", "token"
+			require.NoError(t, m.Create(t.Context(), "token", next))
+		})
+		require.Empty(t, failed)
+		require.Equal(t, 1, m.promoted)
+	})
+}
+
+func TestRunTriesAgainAfterGrowingPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(single)
+		d.down = errors.New("the database is away")
+		var at []time.Time
+		begun := time.Now()
+		_, failed := running(t, d, every(t, time.Hour), 2*time.Hour, func(c *rotate.Config) {
+			c.Audit = func(e rotate.Event) {
+				if e.Step == rotate.StepApprove {
+					t.Error("nothing could be found out, and it goes on")
+				}
+			}
+		}, func(*memory) {
+			time.Sleep(time.Hour)
+			d.set(func(d *database) { d.down = nil })
+			at = append(at, time.Now())
+		})
+		require.Equal(t, time.Hour, at[0].Sub(begun))
+		require.Greater(t, len(failed), 6)
+		require.Less(t, len(failed), 25)
+		require.ErrorContains(t, failed[0], "the database is away")
+		_, failed = running(t, d, every(t, time.Hour), time.Minute, nil, nil)
+		require.Empty(t, failed)
+	})
+}
+
+func TestRunTellsOfAMismatchOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(single)
+		m, failed := running(t, d, every(t, 24*time.Hour), 5*time.Hour, nil, func(m *memory) {
+			time.Sleep(time.Minute)
+			d.set(func(d *database) { d.users["one"].password = "by hand" })
+			time.Sleep(time.Hour)
+			s, err := m.Read(t.Context())
+			require.NoError(t, err)
+			d.set(func(d *database) { d.users["one"].password = s.Current.Credential.Password.Reveal() })
+			time.Sleep(time.Hour)
+			d.set(func(d *database) { d.users["one"].password = "by hand again" })
+		})
+		require.Equal(t, 1, m.promoted, "what is wrong is left to people")
+		require.Len(t, failed, 2)
+		for _, err := range failed {
+			require.ErrorIs(t, err, rotate.ErrMismatch)
+			require.Equal(t, "mismatch", rotate.Class(err))
+		}
+	})
+}
+
+func TestRunRefusesAScheduleThatLeavesNoTime(t *testing.T) {
+	lives := func(c *rotate.Config) { c.Lifetime, c.Propagation = time.Hour, time.Minute }
+	r, _ := newRotator(t, newDatabase(single), lives)
+	var wrong *schedule.IntervalError
+	require.ErrorAs(t, r.Run(t.Context(), every(t, time.Hour), nil), &wrong)
+	cron, err := schedule.Cron("*/30 * * * *", time.UTC)
+	require.NoError(t, err)
+	require.ErrorAs(t, r.Run(t.Context(), cron, nil), &wrong)
+	synctest.Test(t, func(t *testing.T) {
+		_, failed := running(t, newDatabase(single), every(t, 2*time.Hour), time.Hour, lives, nil)
+		require.Empty(t, failed)
+	})
+}
