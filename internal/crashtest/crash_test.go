@@ -1,0 +1,196 @@
+package crashtest_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/rotate"
+)
+
+// A plot is what a process was doing when it was killed.
+type plot struct {
+	name   string
+	before []job // what had been done in good order
+	victim job
+	undoes bool // so the rotation may be found to be spent
+}
+
+var plots = []plot{
+	{"rotate", nil, job{Do: rotateIt}, false},
+	{"rotate again", []job{{Do: rotateIt, Until: "promote"}}, job{Do: rotateIt}, false}, // and retire first
+	{"rotate in vain", []job{{Do: rotateIt}}, job{Do: rotateIt, Unfit: true}, true},
+	{"undo", []job{{Do: rotateIt}, {Do: rotateIt, Until: "verify"}}, job{Do: rollBack}, true},
+	{"restore", []job{{Do: rotateIt, Until: "promote"}}, job{Do: rollBack}, false},
+}
+
+// Each pair of a target and a store is in the sample with plotsEach plots, and
+// each of these with pointsEach points.
+const plotsEach, pointsEach = 2, 7
+
+func TestCrash(t *testing.T) {
+	all := os.Getenv("REKEY_CRASH") == "all"
+	seed := seedOf(t)
+	began := time.Now()
+	var size, killed atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d cases, %d of them killed, in %v", size.Load(), killed.Load(), time.Since(began).Round(time.Second))
+	})
+	for i, target := range targets {
+		for j, store := range stores {
+			rng := rand.New(rand.NewPCG(seed, uint64(i*len(stores)+j)))
+			picked := rng.Perm(len(plots))
+			if !all {
+				picked = picked[:plotsEach]
+			}
+			for _, k := range picked {
+				p, rng := plots[k], rand.New(rand.NewPCG(rng.Uint64(), 0))
+				t.Run(target.name+"/"+store.name+"/"+p.name, func(t *testing.T) {
+					t.Parallel()
+					points := p.rehearse(t, target, store)
+					for _, n := range pick(rng, len(points), all) {
+						c := crash{p, target, store, n, rng.IntN(2) == 0, rng.IntN(2) == 0, 0}
+						if rng.IntN(3) == 0 {
+							c.again = 1 + rng.IntN(len(points))
+						}
+						t.Run(fmt.Sprintf("%d %s", n, points[n-1]), func(t *testing.T) {
+							size.Add(1)
+							if c.run(t) {
+								killed.Add(1)
+							}
+						})
+					}
+				})
+			}
+		}
+	}
+}
+
+func seedOf(t *testing.T) uint64 {
+	seed := rand.Uint64()
+	if text, ok := os.LookupEnv("REKEY_CRASH_SEED"); ok {
+		n, err := strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, "REKEY_CRASH_SEED")
+		seed = n
+	}
+	t.Logf("REKEY_CRASH_SEED=%d repeats this", seed)
+	return seed
+}
+
+// pick draws points of n.
+func pick(rng *rand.Rand, n int, all bool) []int {
+	picked := rng.Perm(n)
+	if !all {
+		picked = picked[:min(pointsEach, n)]
+	}
+	for i := range picked {
+		picked[i]++
+	}
+	return picked
+}
+
+// rehearse goes through a plot without a crash and lists the points.
+func (p plot) rehearse(t *testing.T, target targetKind, store storeKind) []string {
+	s := newScene(t, target, store)
+	p.prepare(s)
+	r := s.run(true, p.victim)
+	require.NotNil(t, r.end)
+	s.checkDone()
+	points := r.points()
+	require.Greater(t, len(points), 10)
+	t.Logf("%d points", len(points))
+	return points
+}
+
+func (p plot) prepare(s *scene) {
+	for _, j := range p.before {
+		r := s.run(false, j)
+		require.True(s.t, r.end.Error == "" || j.Until != "", r.end.Error)
+	}
+	s.check()
+}
+
+// A crash is a case.
+type crash struct {
+	plot
+	target targetKind
+	store  storeKind
+	point  int
+	back   bool // recover by Rollback
+	twice  bool // and do everything twice
+	again  int  // the point where the recovery is killed, too; zero: nowhere
+}
+
+// run reports whether there was a crash: polling may make fewer points.
+func (c crash) run(t *testing.T) (killed bool) {
+	s := newScene(t, c.target, c.store)
+	c.prepare(s)
+	victim := c.victim
+	victim.Kill = c.point
+	r := s.run(true, victim)
+	killed = r.end == nil
+
+	recovery := job{Do: rotateIt, Twice: c.twice}
+	if c.back {
+		recovery.Do = rollBack
+	}
+	if c.again > 0 {
+		s.check()
+		first := recovery
+		first.Kill = c.again
+		s.run(true, first)
+	}
+	before := s.check()
+	if c.back {
+		s.backed(before, s.run(false, recovery))
+	} else {
+		s.forwarded(before, s.run(false, recovery), c.undoes || c.back)
+	}
+	s.checkDone()
+
+	// Whatever has happened, the next rotation leaves nothing behind.
+	r = s.run(false, job{Do: rotateIt})
+	require.Empty(t, r.end.Error)
+	s.checkTidy()
+	return killed
+}
+
+// forwarded looks at what Rotate has made of it.
+func (s *scene) forwarded(before rotate.State, r report, spent bool) {
+	t := s.t
+	t.Helper()
+	after := s.read()
+	if spent && r.end.Kind == "unfit" { // the rotation had been undone, but for its end
+		require.Equal(t, before.Current.Token, after.Current.Token)
+		return
+	}
+	require.Empty(t, r.end.Error)
+	require.NotEqual(t, before.Current.Token, after.Current.Token)
+	if pending := open(before); pending != nil {
+		require.Equal(t, pending.Token, after.Current.Token, "the same rotation should have been finished")
+	}
+}
+
+// backed looks at what Rollback has made of it.
+func (s *scene) backed(before rotate.State, r report) {
+	t := s.t
+	t.Helper()
+	after := s.read()
+	switch {
+	case open(before) != nil:
+		require.Empty(t, r.end.Error)
+		require.Equal(t, before.Current.Token, after.Current.Token)
+	case r.end.Kind == "nothing":
+		require.True(t, before.Previous == nil || s.strategy.Leaves, r.end.Error)
+		require.Equal(t, before.Current.Token, after.Current.Token)
+	default:
+		require.Empty(t, r.end.Error)
+		require.Equal(t, before.Previous.Token, after.Current.Token)
+	}
+}

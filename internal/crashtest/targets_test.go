@@ -1,0 +1,47 @@
+package crashtest_test
+
+import (
+	"testing"
+
+	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/postgres"
+	"github.com/rekey-go/rekey/source"
+)
+
+// A targetKind is a row of the matrix.
+type targetKind struct {
+	name string
+	make func(t *testing.T) users                                       // new ones
+	open func(p place, in *injector, unfit bool) (rotate.Target, error) // unfit: verify finds something
+}
+
+// users are those of one secret, seen by the database's superuser.
+type users interface {
+	place() place
+	first() source.Credential
+
+	// accounts are all users there are, with what they accept of the passwords.
+	accounts(t *testing.T, passwords []string) []account
+
+	// seen is what anybody could have seen since it was called last.
+	seen(t *testing.T) string
+}
+
+// An account is a user of the secret.
+type account struct {
+	name     string
+	password string // which it logs in with; empty: none of those known
+	rights   string // the same text means the same rights
+}
+
+var targets = []targetKind{
+	{"single user", makePostgres, postgresTarget(func(c *postgres.Config, _ place) (rotate.Target, error) {
+		return postgres.SingleUser(c)
+	})},
+	{"alternating users", makePostgres, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
+		return postgres.Alternating(c, p["one"], p["two"])
+	})},
+	{"parallel role", makePostgres, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
+		return postgres.ParallelRole(c, p["group"])
+	})},
+}
