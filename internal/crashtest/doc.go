@@ -2,7 +2,7 @@
 // afterwards, on real databases and stores. All of it is tests.
 //
 // A case is a process that rotates a secret of its own, or rolls it back, and is
-// killed (SIGKILL) at one point: before a request is sent, before its answer is
+// killed (SIGKILL) at one point: when a request is done and its answer not
 // read, between two system calls, or after a step. Then the database and the
 // store are looked at, and other processes have to finish the rotation or undo
 // it; some of them are killed, too. The matrix is every point × what the process

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/internal/pgserver"
@@ -35,7 +36,7 @@ const rotatorRole, rotatorPassword = "rotator", "of the rotator"
 func pgServer(t *testing.T) *pgserver.Server {
 	pg.once.Do(func() {
 		ctx := context.Background()
-		pg.server, pg.err = pgserver.Start(ctx, &pgserver.Options{Own: true, Settings: map[string]string{
+		pg.server, pg.err = pgserver.Start(ctx, &pgserver.Options{Own: true, HBA: []string{"host all " + rotatorRole + " 127.0.0.1/32 trust"}, Settings: map[string]string{
 			"logging_collector": "on", "log_statement": "all", "log_rotation_size": "0", "max_connections": "200",
 		}})
 		if pg.err == nil {
@@ -53,14 +54,17 @@ func closePostgres() error {
 	return pg.server.Close()
 }
 
-// pgUsers are a group that owns a table, and two of its members.
+// pgUsers are a group that owns a table, and one of its members, or both.
 type pgUsers struct {
 	server *pgserver.Server
 	at     place
 	cred   source.Credential
 }
 
-func makePostgres(t *testing.T) users {
+func makeOne(t *testing.T) users  { return makePostgres(t, false) }
+func makeBoth(t *testing.T) users { return makePostgres(t, true) }
+
+func makePostgres(t *testing.T, both bool) users {
 	s, id := pgServer(t), strings.ToLower(rand.Text()[:10])
 	host, port := s.Addr()
 	u := &pgUsers{s, place{
@@ -68,15 +72,19 @@ func makePostgres(t *testing.T) users {
 	}, source.Credential{Username: "one_" + id, Password: source.NewSecret(canary + id)}}
 	verifier, err := postgres.Verifier(u.cred.Password, nil)
 	require.NoError(t, err)
+	other := ""
+	if both {
+		other = `; create role $two login in role $group connection limit 7;
+		alter role $two set role to $group; alter role $two set statement_timeout to '61s';
+		grant $two to $rotator with admin option`
+	}
 	require.NoError(t, s.Exec(t.Context(), strings.NewReplacer("$group", u.at["group"], "$one", u.at["one"], "$two", u.at["two"], "$table", u.at["table"],
 		"$verifier", verifier.Reveal(), "$rotator", rotatorRole).Replace(`
 		create role $group nologin;
 		create table $table (id bigserial primary key, item text); alter table $table owner to $group;
 		create role $one login in role $group connection limit 7 password '$verifier';
-		create role $two login in role $group connection limit 7;
 		alter role $one set role to $group; alter role $one set statement_timeout to '61s';
-		alter role $two set role to $group; alter role $two set statement_timeout to '61s';
-		grant $group, $one, $two to $rotator with admin option`)))
+		grant $group, $one to $rotator with admin option`+other)))
 	t.Cleanup(func() {
 		require.NoError(t, s.Do(context.Background(), func(conn *pgx.Conn) error {
 			members, err := u.members(context.Background(), conn)
@@ -163,7 +171,11 @@ func postgresTarget(open func(*postgres.Config, place) (rotate.Target, error)) f
 		if err != nil {
 			return nil, err
 		}
-		login.DialFunc = dial(in)
+		login.DialFunc = dial(in, true)
+		login.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+			loggedIn(conn.Conn())
+			return nil
+		}
 		check := verify.Privileges(verify.On(p["table"], "select", "insert"))
 		if unfit {
 			check = verify.Statements("select rolpassword from pg_authid")

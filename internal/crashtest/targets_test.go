@@ -35,13 +35,13 @@ type account struct {
 }
 
 var targets = []targetKind{
-	{"single user", makePostgres, postgresTarget(func(c *postgres.Config, _ place) (rotate.Target, error) {
+	{"single user", makeOne, postgresTarget(func(c *postgres.Config, _ place) (rotate.Target, error) {
 		return postgres.SingleUser(c)
 	})},
-	{"alternating users", makePostgres, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
+	{"alternating users", makeBoth, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
 		return postgres.Alternating(c, p["one"], p["two"])
 	})},
-	{"parallel role", makePostgres, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
+	{"parallel role", makeOne, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
 		return postgres.ParallelRole(c, p["group"])
 	})},
 }

@@ -7,27 +7,38 @@ import (
 	"sync/atomic"
 )
 
-// A leg is a connection to a database. Each request is two points: it is not
-// sent; it is done, and its answer is not read.
+// A leg is a connection to a database. Each request has a point: it is done, and
+// its answer is not read. That it was not sent is the point before.
 type leg struct {
 	net.Conn
-	in   *injector
-	lost atomic.Bool // the answer that comes next
+	in    *injector
+	quiet atomic.Bool // nothing that counts is said yet
+	lost  atomic.Bool // the answer that comes next
 }
 
-func dial(in *injector) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial opens legs. Quiet ones begin with a login, whose end is a point.
+func dial(in *injector, quiet bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil || in == nil {
 			return conn, err
 		}
-		return &leg{Conn: conn, in: in}, nil
+		l := &leg{Conn: conn, in: in}
+		l.quiet.Store(quiet)
+		return l, nil
+	}
+}
+
+// loggedIn is told when a quiet leg is through.
+func loggedIn(conn net.Conn) {
+	if l, ok := conn.(*leg); ok {
+		l.in.at("logged in")
+		l.quiet.Store(false)
 	}
 }
 
 func (l *leg) Write(b []byte) (int, error) {
-	l.in.at("before a request")
-	if l.in.due("before its answer") {
+	if !l.quiet.Load() && l.in.due("before an answer") {
 		l.lost.Store(true)
 	}
 	return l.Conn.Write(b)
@@ -57,8 +68,7 @@ type trip struct {
 }
 
 func (t trip) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.in.at("before a request")
-	lost := t.in.due("before its answer")
+	lost := t.in.due("before an answer")
 	res, err := t.next.RoundTrip(r)
 	if lost {
 		die()
