@@ -147,14 +147,7 @@ func TestEndToEndRollback(t *testing.T) {
 		require.Equal(t, "first", s.sound().Current.Token)
 
 		// Somebody still uses the first version when the second is rolled back.
-		ctx, crash := context.WithCancel(t.Context())
-		s.config.Audit = func(e rotate.Event) {
-			if e.Step == rotate.StepPromote && e.Outcome == rotate.OK {
-				crash()
-			}
-		}
-		_, _ = s.rotator().Rotate(ctx)
-		s.config.Audit = nil
+		s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)
 		require.NotEqual(t, "first", s.sound().Current.Token)
 		back, err := s.rotator().Rollback(t.Context())
 		require.NoError(t, err)
@@ -167,6 +160,40 @@ func TestEndToEndRollback(t *testing.T) {
 			require.Empty(t, s.sound().Left)
 		}
 	})
+}
+
+// A rollback that is broken off between database and store is finished by the
+// next rotation, or by the next rollback.
+func TestEndToEndRollbackBrokenOff(t *testing.T) {
+	for name, next := range map[string]func(*rotate.Rotator, context.Context) (rotate.Result, error){
+		"rotate": (*rotate.Rotator).Rotate, "roll back": (*rotate.Rotator).Rollback,
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, s *scene) {
+				s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)
+				s.breakOff(rotate.StepUndo, (*rotate.Rotator).Rollback)
+				_, err := next(s.rotator(), t.Context())
+				require.NoError(t, err)
+				s.sound()
+				_, err = s.rotator().Rotate(t.Context())
+				require.NoError(t, err)
+				s.sound()
+			})
+		})
+	}
+}
+
+// breakOff ends a run when a step has ended well.
+func (s *scene) breakOff(step rotate.Step, do func(*rotate.Rotator, context.Context) (rotate.Result, error)) {
+	ctx, crash := context.WithCancel(s.t.Context())
+	s.config.Audit = func(e rotate.Event) {
+		if e.Step == step && e.Outcome == rotate.OK {
+			crash()
+		}
+	}
+	_, _ = do(s.rotator(), ctx)
+	s.config.Audit = nil
+	require.Error(s.t, ctx.Err(), "it never came to the end of %s", step)
 }
 
 // Of rotators that begin at once one works, and all come to an end.

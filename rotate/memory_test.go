@@ -34,8 +34,8 @@ func (m *memory) Read(context.Context) (rotate.State, error) {
 	return m.state, nil
 }
 
-func (m *memory) Create(_ context.Context, token string, next source.Credential) error {
-	return m.change(func(s *rotate.State) error {
+func (m *memory) Create(ctx context.Context, token string, next source.Credential) error {
+	return m.change(ctx, func(s *rotate.State) error {
 		switch {
 		case s.Current.Token == token || s.Pending != nil && s.Pending.Token == token:
 		case s.Pending != nil:
@@ -50,8 +50,8 @@ func (m *memory) Create(_ context.Context, token string, next source.Credential)
 	})
 }
 
-func (m *memory) Promote(_ context.Context, token, from string) error {
-	return m.change(func(s *rotate.State) error {
+func (m *memory) Promote(ctx context.Context, token, from string) error {
+	return m.change(ctx, func(s *rotate.State) error {
 		switch {
 		case s.Current.Token == token:
 		case s.Pending == nil || s.Pending.Token != token || s.Current.Token != from:
@@ -64,8 +64,8 @@ func (m *memory) Promote(_ context.Context, token, from string) error {
 	})
 }
 
-func (m *memory) Discard(_ context.Context, token string) error {
-	return m.change(func(s *rotate.State) error {
+func (m *memory) Discard(ctx context.Context, token string) error {
+	return m.change(ctx, func(s *rotate.State) error {
 		if s.Pending != nil && s.Pending.Token == token {
 			s.Pending = nil
 		}
@@ -73,8 +73,8 @@ func (m *memory) Discard(_ context.Context, token string) error {
 	})
 }
 
-func (m *memory) Restore(_ context.Context, to, from string) error {
-	return m.change(func(s *rotate.State) error {
+func (m *memory) Restore(ctx context.Context, to, from string) error {
+	return m.change(ctx, func(s *rotate.State) error {
 		switch {
 		case s.Current.Token == to:
 		case s.Previous == nil || s.Previous.Token != to || s.Current.Token != from:
@@ -87,7 +87,10 @@ func (m *memory) Restore(_ context.Context, to, from string) error {
 }
 
 // change changes the state and tells those who watch it.
-func (m *memory) change(f func(*rotate.State) error) error {
+func (m *memory) change(ctx context.Context, f func(*rotate.State) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	err := f(&m.state)

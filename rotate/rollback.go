@@ -62,13 +62,54 @@ func (r *run) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.step(ctx, StepRestore, user, func(ctx context.Context) error {
+	return r.recall(ctx, current, previous)
+}
+
+// recall makes previous current in the store, when the database accepts it.
+func (r *run) recall(ctx context.Context, current, previous Version) error {
+	err := r.step(ctx, StepRestore, previous.Credential.Username, func(ctx context.Context) error {
 		return r.config.Store.Restore(ctx, previous.Token, current.Token)
 	})
 	if err != nil {
 		return err
 	}
 	return r.proveCurrent(ctx)
+}
+
+// finishRollback does the rest of one that was broken off between database and
+// store: in place, the database then has the previous version and does not accept
+// the current one, from which no rotation could begin.
+func (r *run) finishRollback(ctx context.Context) error {
+	if !r.config.Target.Strategy().InPlace || r.state.Previous == nil {
+		return nil
+	}
+	current, previous := r.state.Current, *r.state.Previous
+	broken, err := r.ahead(ctx, current, previous)
+	if err != nil {
+		return fmt.Errorf("rotate: %s: whether a rollback was broken off cannot be found out: %w", r.config.Store.Name(), err)
+	}
+	if !broken {
+		return nil
+	}
+	result := r.result
+	r.result.Rotation, r.result.From, r.result.To = previous.Token, current.Token, previous.Token
+	err = r.recall(ctx, current, previous)
+	result.User = r.result.User
+	r.result = result
+	return err
+}
+
+// ahead reports whether the database has gone back and the store has not.
+func (r *run) ahead(ctx context.Context, current, previous Version) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	t := r.config.Target
+	applied, err := t.Applied(ctx, Change{Token: previous.Token, From: current.Credential, To: previous.Credential})
+	if err != nil || !applied {
+		return false, err
+	}
+	accepted, err := t.Accepts(ctx, current.Credential)
+	return !accepted, err
 }
 
 // proveCurrent logs in with what the store calls current.

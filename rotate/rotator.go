@@ -117,6 +117,9 @@ func (r *run) read(ctx context.Context) error {
 
 // create draws the next credential and makes it durable.
 func (r *run) create(ctx context.Context, token string) error {
+	if err := r.finishRollback(ctx); err != nil {
+		return err
+	}
 	return r.step(ctx, StepCreate, token, func(ctx context.Context) error {
 		next, err := r.config.Target.Next(ctx, r.state.Current.Credential, token)
 		if err != nil {
