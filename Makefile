@@ -17,7 +17,7 @@ FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
 
-.PHONY: all test test-root test-nested test-rotate vault compiler lint vuln bench bench-smoke fuzz
+.PHONY: all test test-root test-nested vault compiler lint vuln bench bench-smoke fuzz
 
 all: lint test
 
@@ -31,11 +31,6 @@ test-nested: compiler vault
 	internal/containertest/setup.sh
 	for m in $(NESTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 	for m in $(HEAVY); do go -C $$m test -shuffle=on $(TESTFLAGS) ./... || exit 1; done
-
-## test-rotate: the suite of the rotation's PostgreSQL targets, which takes minutes
-## and is not part of test yet
-test-rotate: compiler
-	go test -race -shuffle=on -tags rotate $(TESTFLAGS) ./rotate/...
 
 # The race detector needs a C compiler.
 compiler:

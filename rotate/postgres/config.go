@@ -32,7 +32,8 @@ type Config struct {
 	// LockTimeout bounds how long a change waits for locks of others. Zero: 5 s.
 	LockTimeout time.Duration
 
-	// Iterations of the SCRAM verifier. Zero: 4096, which is the server's own.
+	// Iterations of the SCRAM verifier, from 4096 to 10,000,000. Zero: 4096, which
+	// is the server's own.
 	Iterations int
 
 	// EndSessions has the sessions that a user still has ended when it is
@@ -47,6 +48,10 @@ func (c *Config) withDefaults() (Config, error) {
 	}
 	d := *c
 	d.LockTimeout = cmp.Or(max(d.LockTimeout, 0), 5*time.Second)
+	d.Iterations = cmp.Or(max(d.Iterations, 0), leastIterations)
+	if err := checkIterations(d.Iterations); err != nil {
+		return Config{}, err
+	}
 	return d, nil
 }
 

@@ -1,5 +1,3 @@
-//go:build rotate
-
 package postgres_test
 
 import (
@@ -34,10 +32,10 @@ var strategies = []struct {
 }
 
 func TestConformance(t *testing.T) {
+	server := pgtest.New(t, &pgserver.Options{Settings: map[string]string{"logging_collector": "on", "log_statement": "all", "track_activity_query_size": "10000"}})
 	for _, s := range strategies {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			server := pgtest.New(t, &pgserver.Options{Settings: map[string]string{"logging_collector": "on", "log_statement": "all", "track_activity_query_size": "10000"}})
 			rotatetest.Target(t, func(t *testing.T) rotatetest.TargetHarness {
 				h := newHouse(t, server, "")
 				return h.harness(s.open(h))

@@ -1,5 +1,3 @@
-//go:build rotate
-
 package postgres_test
 
 import (
@@ -55,7 +53,7 @@ func newHouse(t *testing.T, server *pgserver.Server, odd string) *house {
 
 // password is the clause that sets a password, which nobody gets to see.
 func (h *house) password(text string) string {
-	verifier, err := postgres.Verifier(source.NewSecret(text), nil)
+	verifier, err := postgres.CheapVerifier(source.NewSecret(text))
 	require.NoError(h.t, err)
 	literal, err := postgres.Literal(verifier.Reveal())
 	require.NoError(h.t, err)
@@ -101,11 +99,18 @@ func (h *house) config() (*postgres.Config, *wire) {
 	}, w
 }
 
-// end ends a session and waits until it is gone.
+// end ends a session and waits until it is gone. The server's own waiting looks
+// every 100 ms only.
 func (h *house) end(pid uint32) {
-	admin := h.db.Admin()
-	defer admin.Close(context.Background()) //nolint:errcheck // the statement counts
-	_, err := admin.Exec(context.Background(), "select pg_terminate_backend($1, 10000)", pid)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := h.db.Server.Do(ctx, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "select pg_terminate_backend($1)", pid)
+		for left := true; left && err == nil; {
+			err = conn.QueryRow(ctx, "select exists (select from pg_stat_activity where pid = $1)", pid).Scan(&left)
+		}
+		return err
+	})
 	if err != nil {
 		h.t.Error(err)
 	}
@@ -120,7 +125,7 @@ func (h *house) harness(open func(*postgres.Config) (rotate.Target, error)) rota
 	other, err := open(second)
 	require.NoError(h.t, err)
 	return rotatetest.TargetHarness{
-		Target: target, Other: other, Current: h.first,
+		Target: postgres.Cheap(target), Other: postgres.Cheap(other), Current: h.first,
 		Overwrite: func(_ *testing.T, user, password string) {
 			h.do("alter role %s"+h.password(password), user)
 		},

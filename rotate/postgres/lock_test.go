@@ -1,5 +1,3 @@
-//go:build rotate
-
 package postgres_test
 
 import (

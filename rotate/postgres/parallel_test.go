@@ -1,5 +1,3 @@
-//go:build rotate
-
 package postgres_test
 
 import (
@@ -243,6 +241,10 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 		_, err = postgres.Lock(c, "a")(t.Context())
 		require.ErrorContains(t, err, "Admin and Login")
 	}
+	var option *postgres.OptionError
+	_, err = postgres.SingleUser(&postgres.Config{Admin: noAdmin, Login: &pgx.ConnConfig{}, Iterations: 1000})
+	require.ErrorAs(t, err, &option)
+	require.Equal(t, "Iterations", option.Option)
 	alternating, err := postgres.Alternating(good, "a", "b")
 	require.NoError(t, err)
 	_, err = alternating.Next(t.Context(), source.Credential{Username: "c"}, "t")

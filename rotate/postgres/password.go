@@ -13,7 +13,7 @@ import (
 
 // secret is the clause that sets a password, by its verifier.
 func (s *server) secret(password source.Secret) (string, error) {
-	verifier, err := Verifier(password, &VerifierOptions{Iterations: s.config.Iterations})
+	verifier, err := derive(password, newSalt(), s.config.Iterations)
 	if err != nil {
 		return "", err
 	}

@@ -54,21 +54,37 @@ func Verifier(password source.Secret, o *VerifierOptions) (source.Secret, error)
 		opts = *o
 	}
 	opts.Iterations = cmp.Or(opts.Iterations, leastIterations)
-	if opts.Iterations < leastIterations || opts.Iterations > mostIterations {
-		return source.Secret{}, &OptionError{"Iterations", fmt.Sprintf("are %d; they should be from %d to %d, or 0 for %d",
-			opts.Iterations, leastIterations, mostIterations, leastIterations)}
+	if err := checkIterations(opts.Iterations); err != nil {
+		return source.Secret{}, err
 	}
 	if opts.Salt == nil {
-		opts.Salt = make([]byte, leastSalt)
-		_, _ = rand.Read(opts.Salt) // never fails
+		opts.Salt = newSalt()
 	}
 	if len(opts.Salt) < leastSalt || len(opts.Salt) > mostSalt {
 		return source.Secret{}, &OptionError{"Salt", fmt.Sprintf("has %d bytes; it should have from %d to %d", len(opts.Salt), leastSalt, mostSalt)}
 	}
+	return derive(password, opts.Salt, opts.Iterations)
+}
+
+func checkIterations(n int) error {
+	if n < leastIterations || n > mostIterations {
+		return &OptionError{"Iterations", fmt.Sprintf("are %d; they should be from %d to %d, or 0 for %d", n, leastIterations, mostIterations, leastIterations)}
+	}
+	return nil
+}
+
+func newSalt() []byte {
+	salt := make([]byte, leastSalt)
+	_, _ = rand.Read(salt) // never fails
+	return salt
+}
+
+// derive computes the verifier of a password that one can be computed of.
+func derive(password source.Secret, salt []byte, iterations int) (source.Secret, error) {
 	if err := checkPassword(password); err != nil {
 		return source.Secret{}, err
 	}
-	v, err := compute(password, opts.Salt, opts.Iterations)
+	v, err := compute(password, salt, iterations)
 	if err != nil {
 		return source.Secret{}, err
 	}
