@@ -3,7 +3,6 @@ package rotate_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"sync"
 	"testing"
@@ -14,10 +13,7 @@ import (
 
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
-	"github.com/rekey-go/rekey/internal/storm/load"
-	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/pool/verify"
-	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/generate"
 	"github.com/rekey-go/rekey/rotate/postgres"
@@ -106,37 +102,6 @@ func (s *scene) sound() rotate.Status {
 	require.Nil(s.t, status.Pending)
 	require.Empty(s.t, status.Mismatch)
 	return status
-}
-
-func TestEndToEndStorm(t *testing.T) {
-	each(t, func(t *testing.T, s *scene) {
-		quiet := slog.New(slog.DiscardHandler)
-		p, err := pool.Open(t.Context(), s.db.DSN+"&pool_max_conns=4", s.store,
-			&pool.Options{Refresh: &refresh.Options{Logger: quiet}, Logger: quiet})
-		require.NoError(t, err)
-		defer p.Close()
-		s.config.Pools = []rotate.Pool{p}
-		l := load.Start(t.Context(), 4, func(ctx context.Context) error {
-			var n int
-			return p.QueryRow(ctx, "select count(*) from orders").Scan(&n)
-		})
-		const rotations = 8
-		for i := range rotations {
-			result, err := s.rotator().Rotate(t.Context())
-			require.NoError(t, err)
-			require.Empty(t, result.Forced)
-			if i%2 == 0 {
-				p.Reset() // everybody logs in anew
-			}
-			require.NoError(t, p.Drained(t.Context(), result.From))
-		}
-		report := l.Stop()
-		require.NoError(t, report.Err)
-		require.Zero(t, report.Failed)
-		require.Positive(t, report.Statements)
-		s.sound()
-		t.Logf("%d rotations, %d statements, %v", rotations, report.Statements, report.Latency)
-	})
 }
 
 func TestEndToEndRollback(t *testing.T) {
