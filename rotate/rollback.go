@@ -67,8 +67,14 @@ func (r *run) restore(ctx context.Context) error {
 
 // recall makes previous current in the store, when the database accepts it.
 func (r *run) recall(ctx context.Context, current, previous Version) error {
-	err := r.step(ctx, StepRestore, previous.Credential.Username, func(ctx context.Context) error {
-		return r.config.Store.Restore(ctx, previous.Token, current.Token)
+	user := previous.Credential.Username
+	err := r.step(ctx, StepRestore, user, func(ctx context.Context) error {
+		err := r.config.Store.Restore(ctx, previous.Token, current.Token)
+		if err == nil && r.config.Target.Strategy().Leaves {
+			// Who disables it meanwhile, to retire it, reads the store afterwards.
+			err = r.config.Target.Enable(ctx, user)
+		}
+		return err
 	})
 	if err != nil {
 		return err

@@ -223,3 +223,72 @@ func (d *drawing) Next(ctx context.Context, current source.Credential, token str
 	fields["id"] = source.NewSecret("2")
 	return next.WithFields(fields), err
 }
+
+// Two rotators without a lock: one looks for users that are left behind while the
+// other, who has begun in the meantime, makes one.
+func TestAUserThatIsPendingIsNotRetired(t *testing.T) {
+	d := newDatabase(parallel)
+	other, m := newRotator(t, d, nil)
+	begun := false
+	r, _ := newRotator(t, d, func(c *rotate.Config) {
+		c.Store = m
+		c.Target = beforeLeft{d, func() {
+			if begun {
+				return
+			}
+			begun = true
+			for _, step := range []rotate.Step{rotate.StepCreate, rotate.StepSet} {
+				_, err := other.Advance(t.Context(), "other", step)
+				require.NoError(t, err)
+			}
+		}}
+	})
+	_, err := r.Rotate(t.Context())
+	require.ErrorIs(t, err, rotate.ErrConflict)
+	is, err := d.Accepts(t.Context(), m.state.Pending.Credential)
+	require.NoError(t, err)
+	require.True(t, is, "the other's user is still there")
+	_, err = other.Rotate(t.Context())
+	require.NoError(t, err)
+}
+
+// A beforeLeft does something before users are looked for.
+type beforeLeft struct {
+	*database
+	do func()
+}
+
+func (b beforeLeft) Left(ctx context.Context, s rotate.State) ([]string, error) {
+	b.do()
+	return b.database.Left(ctx, s)
+}
+
+// One waits for sessions to end before it retires a user, and another goes back to
+// that user.
+func TestAUserThatIsCurrentAgainIsNotRetired(t *testing.T) {
+	for _, at := range []rotate.Step{rotate.StepDrain, rotate.StepDisable} {
+		for _, outcome := range []rotate.Outcome{rotate.Begun, rotate.OK} {
+			t.Run(fmt.Sprint(at, " ", outcome), func(t *testing.T) {
+				d := newDatabase(parallel)
+				other, m := newRotator(t, d, nil)
+				r, _ := newRotator(t, d, func(c *rotate.Config) {
+					c.Store = m
+					c.Audit = func(e rotate.Event) {
+						if e.Step == at && e.Outcome == outcome && e.User == "one" && m.state.Current.Token != "first" {
+							_, err := other.Rollback(t.Context())
+							require.NoError(t, err)
+						}
+					}
+				})
+				d.set(func(d *database) { delete(d.users, "two"); d.born = []string{"one"} })
+				_, _ = r.Rotate(t.Context()) // may find a conflict
+				is, err := d.Accepts(t.Context(), firstCredential)
+				require.NoError(t, err)
+				require.True(t, is)
+				require.Equal(t, "first", m.state.Current.Token)
+				_, err = other.Rotate(t.Context())
+				require.NoError(t, err)
+			})
+		}
+	}
+}

@@ -121,29 +121,58 @@ func (r *run) retire(ctx context.Context) error {
 		return err
 	}
 	for _, user := range left {
-		version := ""
-		if p := r.state.Previous; p != nil && p.Credential.Username == user {
-			version = p.Token
-		}
-		if err := r.drained(ctx, StepDrain, user, version); err != nil {
+		if err := r.retireOne(ctx, user); err != nil {
 			return err
 		}
-		if err := r.step(ctx, StepDisable, user, func(ctx context.Context) error { return r.config.Target.Disable(ctx, user) }); err != nil {
-			return err
-		}
-		if err := r.grace(ctx); err != nil {
-			return err
-		}
-		// Somebody may have logged in between the last look and the disabling.
-		if err := r.drained(ctx, StepDrain, user, ""); err != nil {
-			return err
-		}
-		if err := r.step(ctx, StepRemove, user, func(ctx context.Context) error { return r.config.Target.Remove(ctx, user) }); err != nil {
-			return err
-		}
-		r.result.Retired = append(r.result.Retired, user)
 	}
 	return nil
+}
+
+// retireOne looks at the store once more before each step: another rotator may
+// have begun a rotation to user before it was found to be left, or gone back to
+// it since.
+func (r *run) retireOne(ctx context.Context, user string) error {
+	version := ""
+	if p := r.state.Previous; p != nil && p.Credential.Username == user {
+		version = p.Token
+	}
+	if err := r.drained(ctx, StepDrain, user, version); err != nil {
+		return err
+	}
+	if needed, err := r.needed(ctx, user); err != nil || needed {
+		return err
+	}
+	t := r.config.Target
+	if err := r.step(ctx, StepDisable, user, func(ctx context.Context) error { return t.Disable(ctx, user) }); err != nil {
+		return err
+	}
+	if needed, err := r.needed(ctx, user); err != nil {
+		return err
+	} else if needed {
+		return r.step(ctx, StepUndo, user, func(ctx context.Context) error { return t.Enable(ctx, user) })
+	}
+	if err := r.grace(ctx); err != nil {
+		return err
+	}
+	// Somebody may have logged in between the last look and the disabling.
+	if err := r.drained(ctx, StepDrain, user, ""); err != nil {
+		return err
+	}
+	// Who has gone back to it by now has enabled it, and then this fails.
+	if err := r.step(ctx, StepRemove, user, func(ctx context.Context) error { return t.Remove(ctx, user) }); err != nil {
+		return err
+	}
+	r.result.Retired = append(r.result.Retired, user)
+	return nil
+}
+
+// needed reports whether the store knows user as current or pending.
+func (r *run) needed(ctx context.Context, user string) (bool, error) {
+	if err := r.read(ctx); err != nil {
+		return false, err
+	}
+	p := r.state.Pending
+	return r.state.Current.Credential.Username == user || p != nil && p.Credential.Username == user, nil
 }
 
 // grace waits while disabling a user can still be taken back.
