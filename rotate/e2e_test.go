@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -145,6 +146,51 @@ func TestEndToEndRollbackBrokenOff(t *testing.T) {
 				s.sound()
 			})
 		})
+	}
+}
+
+// The same, but a rotation has begun meanwhile.
+func TestEndToEndRollbackCrossed(t *testing.T) {
+	const token = "11111111-1111-4111-8111-111111111111"
+	begin := func(t *testing.T, s *scene, steps ...rotate.Step) {
+		for _, step := range steps {
+			_, err := s.rotator().Advance(t.Context(), token, step)
+			require.NoError(t, err)
+		}
+	}
+	for name, cross := range map[string]func(*testing.T, *scene){
+		"single user": func(t *testing.T, s *scene) {
+			s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)
+			s.breakOff(rotate.StepUndo, (*rotate.Rotator).Rollback)
+			begin(t, s, rotate.StepCreate)
+		},
+		"alternating users": func(t *testing.T, s *scene) {
+			s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)
+			begin(t, s, rotate.StepCreate)
+			require.NoError(t, s.store.Restore(t.Context(), s.store.state.Previous.Token, s.store.state.Current.Token))
+		},
+		"alternating users, set": func(t *testing.T, s *scene) {
+			s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)
+			begin(t, s, rotate.StepCreate, rotate.StepSet)
+			require.NoError(t, s.store.Restore(t.Context(), s.store.state.Previous.Token, s.store.state.Current.Token))
+		},
+	} {
+		strategy, _, _ := strings.Cut(name, ",")
+		for what, next := range map[string]func(*rotate.Rotator, context.Context) (rotate.Result, error){
+			"rotate": (*rotate.Rotator).Rotate, "roll back": (*rotate.Rotator).Rollback,
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t, strategies[strategy])
+				cross(t, s)
+				_, err := next(s.rotator(), t.Context())
+				require.NoError(t, err)
+				s.sound()
+				_, err = s.rotator().Rotate(t.Context())
+				require.NoError(t, err)
+				s.sound()
+			})
+		}
 	}
 }
 

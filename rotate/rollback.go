@@ -24,6 +24,9 @@ func (r *run) rollback(ctx context.Context) error {
 		return err
 	}
 	if r.open() {
+		if err := r.finishRollback(ctx); err != nil {
+			return err
+		}
 		if err := r.back(ctx); err != nil {
 			return err
 		}

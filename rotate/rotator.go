@@ -82,6 +82,11 @@ func (r *run) rotate(ctx context.Context) error {
 	if err := r.read(ctx); err != nil {
 		return err
 	}
+	if r.crossed() {
+		if err := errors.Join(r.back(ctx), r.read(ctx)); err != nil {
+			return err
+		}
+	}
 	if r.open() {
 		r.result.Resumed = true
 	} else {
@@ -103,6 +108,13 @@ func (r *run) open() bool {
 	return r.state.Pending != nil && r.state.Pending.Token != r.state.Current.Token
 }
 
+// crossed reports whether somebody has gone back to the user that the pending
+// version is for while that was created: then it is not the other one's turn any
+// more.
+func (r *run) crossed() bool {
+	return r.config.Target.Strategy().Reuses && r.open() && r.state.Pending.Credential.Username == r.state.Current.Credential.Username
+}
+
 func (r *run) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
 	defer cancel()
@@ -117,9 +129,6 @@ func (r *run) read(ctx context.Context) error {
 
 // create draws the next credential and makes it durable.
 func (r *run) create(ctx context.Context, token string) error {
-	if err := r.finishRollback(ctx); err != nil {
-		return err
-	}
 	return r.step(ctx, StepCreate, token, func(ctx context.Context) error {
 		next, err := r.config.Target.Next(ctx, r.state.Current.Credential, token)
 		if err != nil {
@@ -163,6 +172,9 @@ func newToken() string {
 
 // forward takes the pending version to current, a step at a time.
 func (r *run) forward(ctx context.Context) error {
+	if err := r.finishRollback(ctx); err != nil {
+		return err
+	}
 	for {
 		f, err := r.look(ctx)
 		if err != nil {

@@ -68,8 +68,9 @@ type Target interface {
 	// against the credential; any other means that this could not be found out.
 	Verify(ctx context.Context, c Change) error
 
-	// Undo takes Set back: InPlace, the database accepts c.From again; else what
-	// Set has made for c.To is removed, or not used any more.
+	// Undo takes Set back: InPlace, the database accepts c.From again, and so if
+	// c.From and c.To have the same user because somebody has gone back to it
+	// meanwhile; else what Set has made for c.To is removed, or not used any more.
 	Undo(ctx context.Context, c Change) error
 
 	// Sessions counts the open sessions that hold back what comes next: those

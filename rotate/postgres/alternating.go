@@ -71,8 +71,12 @@ func (a *alternating) Set(ctx context.Context, c rotate.Change) error {
 }
 
 // Undo leaves the user that Set has changed without a password: what it was
-// before is nobody's any more.
+// before is nobody's any more. If that user is current again, because somebody
+// has gone back to it meanwhile, it gets the current password.
 func (a *alternating) Undo(ctx context.Context, c rotate.Change) error {
+	if c.From.Username == c.To.Username && slices.Contains(a.pair, c.To.Username) {
+		return (&single{a.server}).Undo(ctx, c)
+	}
 	return a.fenced(ctx, c, func(tx pgx.Tx, text string, m mark) error {
 		if m.token == c.Token {
 			if err := alter(ctx, tx, c.To.Username, " password null"); err != nil {

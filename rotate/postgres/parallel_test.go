@@ -254,6 +254,8 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 		{From: source.Credential{Username: "a"}, To: source.Credential{Username: "a", Password: source.NewSecret("p")}},
 	} {
 		require.ErrorIs(t, alternating.Set(t.Context(), c), rotate.ErrConflict)
-		require.ErrorIs(t, alternating.Undo(t.Context(), c), rotate.ErrConflict)
+		if c.From.Username != c.To.Username { // else it takes back what crossed a rollback
+			require.ErrorIs(t, alternating.Undo(t.Context(), c), rotate.ErrConflict)
+		}
 	}
 }
