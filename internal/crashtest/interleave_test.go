@@ -19,7 +19,7 @@ var strategies = []rotate.Strategy{
 }
 
 // trials is how many interleavings of each strategy the model goes through.
-const trials = 2000
+const trials = 3000
 
 // Two or three rotators of one secret, call by call in every order that is
 // drawn, with requests that break and processes that crash.
@@ -156,7 +156,9 @@ func (g *game) alone(back bool) error {
 // converges has others finish or undo what is left.
 func (g *game) converges() {
 	if g.turns.rng.IntN(2) == 0 {
-		if err := g.alone(true); err != nil && !errors.Is(err, rotate.ErrNothing) {
+		// Where a rollback has crossed a rotation, what was current before may be
+		// undone for good.
+		if err := g.alone(true); err != nil && !errors.Is(err, rotate.ErrNothing) && !g.backs {
 			g.t.Errorf("rollback: %v", err)
 		}
 		g.settled()

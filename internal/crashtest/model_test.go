@@ -145,6 +145,9 @@ func (m modelTarget) Set(_ context.Context, c rotate.Change) error {
 	if err := m.late(c); err != nil {
 		return err
 	}
+	if m.strategy.Reuses && c.From.Username == c.To.Username {
+		return conflict("%s is current", c.From.Username)
+	}
 	u := m.users[c.To.Username]
 	if u == nil {
 		u = m.user(c.To.Username)
@@ -188,7 +191,7 @@ func (m modelTarget) Undo(_ context.Context, c rotate.Change) error {
 		return err
 	}
 	switch {
-	case m.strategy.InPlace:
+	case m.strategy.InPlace, c.From.Username == c.To.Username:
 		u.password, u.token, u.after = c.From.Password.Reveal(), c.From.Version, ""
 	case u.token == c.Token:
 		u.password, u.token, u.after = "", "", ""
