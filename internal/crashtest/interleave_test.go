@@ -19,7 +19,7 @@ var strategies = []rotate.Strategy{
 }
 
 // trials is how many interleavings of each strategy the model goes through.
-const trials = 3000
+const trials = 2000
 
 // Two or three rotators of one secret, call by call in every order that is
 // drawn, with requests that break and processes that crash.

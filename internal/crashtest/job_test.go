@@ -36,6 +36,7 @@ type job struct {
 	Until         string // give up when this step has ended well; empty: do not
 	Unfit         bool   // verify finds something
 	Twice         bool   // do every call twice
+	Lock          bool   // take the target's lock
 	Kill          int    // the point; zero: none, and the points are listed
 	Draw          string // what its passwords begin with
 }
@@ -155,6 +156,11 @@ func (j job) config(in *injector) (*rotate.Config, error) {
 			return "ada", nil
 		}
 	}
+	if j.Lock {
+		if c.Lock, err = kindOf(j.Target, targets).lock(j.Users); err != nil {
+			return nil, err
+		}
+	}
 	if j.Twice {
 		c.Store, c.Target = hookedStore{c.Store, twice}, hookedTarget{c.Target, twice}
 	}
@@ -180,8 +186,15 @@ func asProcess() bool {
 	return true
 }
 
-// process does a job in a process of its own, and waits for its end.
-func (j job) process(t *testing.T) (r report) {
+// A child is a process that does a job.
+type child struct {
+	cmd   *exec.Cmd
+	notes *os.File
+	said  bytes.Buffer
+}
+
+// start starts a process that does a job.
+func (j job) start(t *testing.T) *child {
 	t.Helper()
 	text, err := json.Marshal(j)
 	require.NoError(t, err)
@@ -189,15 +202,20 @@ func (j job) process(t *testing.T) (r report) {
 	require.NoError(t, err)
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
-	defer read.Close()
-	cmd := exec.CommandContext(t.Context(), me)
-	cmd.Env = append(os.Environ(), envJob+"="+string(text))
-	cmd.ExtraFiles = []*os.File{write}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	require.NoError(t, cmd.Start())
+	c := &child{cmd: exec.CommandContext(t.Context(), me), notes: read}
+	c.cmd.Env = append(os.Environ(), envJob+"="+string(text))
+	c.cmd.ExtraFiles = []*os.File{write}
+	c.cmd.Stdout, c.cmd.Stderr = &c.said, &c.said
+	require.NoError(t, c.cmd.Start())
 	write.Close()
-	dec := json.NewDecoder(read)
+	return c
+}
+
+// wait waits for the end of a process, in good order or by SIGKILL.
+func (c *child) wait(t *testing.T) (r report) {
+	t.Helper()
+	defer c.notes.Close()
+	dec := json.NewDecoder(c.notes)
 	for {
 		var n note
 		if err := dec.Decode(&n); err != nil {
@@ -205,8 +223,8 @@ func (j job) process(t *testing.T) (r report) {
 		}
 		r.add(n)
 	}
-	err = cmd.Wait()
-	r.said = said.String()
+	err := c.cmd.Wait()
+	r.said = c.said.String()
 	if r.end != nil {
 		require.NoError(t, err, r.said)
 		return r

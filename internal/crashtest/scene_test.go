@@ -51,18 +51,28 @@ func newScene(t *testing.T, target targetKind, store storeKind) *scene {
 	return s
 }
 
-// run has a process do a job, one of its own or this one, and looks at what it
-// has told.
-func (s *scene) run(own bool, j job) report {
-	s.t.Helper()
+// about names what a job is about.
+func (s *scene) about(j job) job {
 	s.runs++
 	j.Target, j.Store, j.Users, j.Secret = s.job.Target, s.job.Store, s.job.Users, s.job.Secret
 	j.Draw = fmt.Sprintf("%s%d-", s.drawn[0], s.runs)
-	do := j.here
-	if own {
-		do = j.process
-	}
-	r := do(s.t)
+	return j
+}
+
+// process has a process of its own do a job, and looks at what it has told.
+func (s *scene) process(j job) report {
+	s.t.Helper()
+	return s.told(s.about(j).start(s.t).wait(s.t))
+}
+
+// here does a job in this process.
+func (s *scene) here(j job) report {
+	s.t.Helper()
+	return s.told(s.about(j).here(s.t))
+}
+
+func (s *scene) told(r report) report {
+	s.t.Helper()
 	for _, n := range r.notes {
 		if n.Drawn != "" {
 			s.drawn = append(s.drawn, n.Drawn)

@@ -1,6 +1,7 @@
 package crashtest_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/rekey-go/rekey/rotate"
@@ -13,7 +14,11 @@ type targetKind struct {
 	name string
 	make func(t *testing.T) users                                       // new ones
 	open func(p place, in *injector, unfit bool) (rotate.Target, error) // unfit: verify finds something
+	lock func(p place) (lock, error)
 }
+
+// A lock is what rotate.Config takes.
+type lock = func(ctx context.Context) (unlock func(), err error)
 
 // users are those of one secret, seen by the database's superuser.
 type users interface {
@@ -37,11 +42,11 @@ type account struct {
 var targets = []targetKind{
 	{"single user", makeOne, postgresTarget(func(c *postgres.Config, _ place) (rotate.Target, error) {
 		return postgres.SingleUser(c)
-	})},
+	}), postgresLock},
 	{"alternating users", makeBoth, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
 		return postgres.Alternating(c, p["one"], p["two"])
-	})},
+	}), postgresLock},
 	{"parallel role", makeOne, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
 		return postgres.ParallelRole(c, p["group"])
-	})},
+	}), postgresLock},
 }
