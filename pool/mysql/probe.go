@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
-	"slices"
 
+	"github.com/rekey-go/rekey/internal/mygrants"
 	"github.com/rekey-go/rekey/internal/wrapconn"
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/refresh"
@@ -41,46 +41,17 @@ func (d *Dialer) LostRights(ctx context.Context, from, to refresh.Snapshot) ([]s
 	if err != nil {
 		return nil, fmt.Errorf("rights of %q: %w", to.Username, err)
 	}
-	lost := []string{}
-	for _, r := range has.without(had) {
-		lost = append(lost, r.String())
-	}
-	slices.Sort(lost)
-	return slices.Compact(lost), nil
+	return mygrants.Lost(had, has), nil
 }
 
 // grants asks the server what a user may do.
-func (d *Dialer) grants(ctx context.Context, s refresh.Snapshot) (g grants, err error) {
-	login, used := d.single(ctx, s, func(ctx context.Context, conn *sql.Conn) error {
-		var active sql.NullString
-		if err := conn.QueryRowContext(ctx, "select current_role()").Scan(&active); err != nil && number(err) != noSuchFunction {
-			return err
-		}
-		g.active = active.String
-		return each(ctx, conn, "show grants", g.add)
+func (d *Dialer) grants(ctx context.Context, s refresh.Snapshot) (g mygrants.Grants, err error) {
+	login, used := d.single(ctx, s, func(ctx context.Context, conn *sql.Conn) (err error) {
+		g, err = mygrants.Of(ctx, conn)
+		return err
 	})
 	if login != nil {
 		return g, login
 	}
 	return g, used
-}
-
-// noSuchFunction is what servers before roles say to current_role().
-const noSuchFunction = 1305
-
-// each calls line with the one column of each row.
-func each(ctx context.Context, conn *sql.Conn, query string, line func(string)) error {
-	rows, err := conn.QueryContext(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // Err has told all
-	var text string
-	for rows.Next() {
-		if err := rows.Scan(&text); err != nil {
-			return err
-		}
-		line(text)
-	}
-	return rows.Err()
 }

@@ -1,13 +1,64 @@
-package mysql
+// Package mygrants knows how to ask MySQL and MariaDB what users may do, and how
+// to compare what they answer.
+package mygrants
 
-import "strings"
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
 
-// grants are the rights of one user.
-type grants struct {
-	active  string // the active roles, as current_role() tells
+	"github.com/go-sql-driver/mysql"
+)
+
+// Grants are the rights of one user.
+type Grants struct {
+	Active string // the active roles, as current_role() tells
+
 	rights  []right
 	revoked []right // MySQL takes out of wider rights with partial_revokes
 	roles   []string
+}
+
+// noSuchFunction is what servers before roles say to current_role().
+const noSuchFunction = 1305
+
+// Of asks for the rights of the user whose session conn is, with the roles that
+// are active after a login.
+func Of(ctx context.Context, conn *sql.Conn) (g Grants, err error) {
+	var active sql.NullString
+	if err := conn.QueryRowContext(ctx, "select current_role()").Scan(&active); err != nil {
+		var e *mysql.MySQLError
+		if !errors.As(err, &e) || e.Number != noSuchFunction {
+			return g, err
+		}
+	}
+	g.Active = active.String
+	rows, err := conn.QueryContext(ctx, "show grants")
+	if err != nil {
+		return g, err
+	}
+	defer func() { _ = rows.Close() }() // Err has told all
+	var line string
+	for rows.Next() {
+		if err := rows.Scan(&line); err != nil {
+			return g, err
+		}
+		g.Add(line)
+	}
+	return g, rows.Err()
+}
+
+// Lost returns what from may do and to may not, for people, in order. Rights that
+// to has by a wider grant, such as one on the whole database, are not lost.
+func Lost(from, to Grants) []string {
+	lost := []string{}
+	for _, r := range to.without(from) {
+		lost = append(lost, r.String())
+	}
+	slices.Sort(lost)
+	return slices.Compact(lost)
 }
 
 // A right is one privilege on one object, for people.
@@ -27,9 +78,9 @@ func (r right) String() string {
 	return r.privilege + " on " + r.object
 }
 
-// add takes one line of SHOW GRANTS. Who holds the right is left out, and with
+// Add takes one line of SHOW GRANTS. Who holds the right is left out, and with
 // it the hash of a password.
-func (g *grants) add(line string) {
+func (g *Grants) Add(line string) {
 	words := split(line)
 	if len(words) == 0 {
 		return
@@ -100,7 +151,7 @@ func privileges(list []string, object string) (all []right) {
 }
 
 // without returns what other has and g has not.
-func (g grants) without(other grants) (lost []right) {
+func (g Grants) without(other Grants) (lost []right) {
 	for _, r := range other.rights {
 		if !g.covers(r) {
 			lost = append(lost, r)
@@ -130,11 +181,11 @@ func contains[T comparable](all []T, one T) bool {
 
 // isActive reports whether the rights of a role have been listed as one's own.
 // MySQL writes the active roles as SHOW GRANTS does, MariaDB without quotes.
-func (g grants) isActive(role string) bool {
-	return contains(strings.Split(g.active, ","), role) || quote(g.active) == role
+func (g Grants) isActive(role string) bool {
+	return contains(strings.Split(g.Active, ","), role) || quote(g.Active) == role
 }
 
-func (g grants) covers(r right) bool {
+func (g Grants) covers(r right) bool {
 	for _, h := range g.rights {
 		all := h.privilege == "ALL PRIVILEGES" && r.privilege != "GRANT OPTION" && r.privilege != "PROXY"
 		if (all || h.privilege == r.privilege) && (h.column == "" || h.column == r.column) && encloses(h.object, r.object) {
