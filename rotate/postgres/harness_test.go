@@ -3,11 +3,9 @@ package postgres_test
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -70,38 +68,38 @@ func (h *house) do(statement string, names ...string) {
 }
 
 // config returns a configuration whose connections can be broken.
-func (h *house) config() (*postgres.Config, *wire) {
+func (h *house) config() (*postgres.Config, *rotatetest.Line) {
 	h.t.Helper()
-	w := &wire{end: h.end}
+	line := &rotatetest.Line{End: h.end}
 	login, err := pgx.ParseConfig(h.db.DSN)
 	require.NoError(h.t, err)
 	login.TLSConfig = nil // hundreds of logins
 	admin := login.Copy()
 	admin.User, admin.Password = h.rotator, "rotator's"
 	login.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return w.dial(ctx, network, addr, nil)
+		return line.Dial(ctx, network, addr, nil)
 	}
 	return &postgres.Config{
 		Admin: func(ctx context.Context) (*pgx.Conn, error) {
 			config := admin.Copy()
-			line := new(line)
+			session := new(rotatetest.Session)
 			config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				return w.dial(ctx, network, addr, line)
+				return line.Dial(ctx, network, addr, session)
 			}
 			config.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
-				line.pid = conn.PID()
+				session.ID = uint64(conn.PID())
 				return nil
 			}
 			return pgx.ConnectConfig(ctx, config)
 		},
 		Login:  login,
 		Verify: verify.Privileges(verify.On("orders", "select", "insert")),
-	}, w
+	}, line
 }
 
 // end ends a session and waits until it is gone. The server's own waiting looks
 // every 100 ms only.
-func (h *house) end(pid uint32) {
+func (h *house) end(pid uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err := h.db.Server.Do(ctx, func(conn *pgx.Conn) error {
@@ -118,7 +116,7 @@ func (h *house) end(pid uint32) {
 
 // harness is for the suite.
 func (h *house) harness(open func(*postgres.Config) (rotate.Target, error)) rotatetest.TargetHarness {
-	config, w := h.config()
+	config, line := h.config()
 	target, err := open(config)
 	require.NoError(h.t, err)
 	second, _ := h.config()
@@ -130,8 +128,8 @@ func (h *house) harness(open func(*postgres.Config) (rotate.Target, error)) rota
 			h.do("alter role %s"+h.password(password), user)
 		},
 		Weaken: func(*testing.T, string) { h.do("revoke select on orders from %s", h.db.Group) },
-		Fail:   w.fail,
-		Down:   func(*testing.T) func() { return w.cut() },
+		Fail:   line.Fail,
+		Down:   line.Down,
 		Seen:   func(t *testing.T) string { return seen(t, h.db) },
 	}
 }
@@ -142,97 +140,6 @@ func seen(t *testing.T, db *pgtest.DB) (all string) {
 	defer admin.Close(context.Background()) //nolint:errcheck // it was read
 	require.NoError(t, admin.QueryRow(t.Context(), `select pg_read_file(pg_current_logfile()) || string_agg(query, '; ') from pg_stat_activity`).Scan(&all))
 	return all
-}
-
-// A wire carries what a target says to the server.
-type wire struct {
-	end func(pid uint32)
-
-	mu   sync.Mutex
-	down bool
-	left int // requests until one breaks; zero: none will
-	lost bool
-}
-
-var errDown = errors.New("the network is down")
-
-func (w *wire) dial(ctx context.Context, network, addr string, l *line) (net.Conn, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.down {
-		return nil, errDown
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err != nil || l == nil {
-		return conn, err
-	}
-	return &leg{conn, w, l}, nil
-}
-
-func (w *wire) cut() (up func()) {
-	set := func(down bool) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.down = down
-	}
-	set(true)
-	return func() { set(false) }
-}
-
-func (w *wire) fail(_ *testing.T, n int, lost bool) (hit func() bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.left, w.lost = n, lost
-	return func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		hit := w.left == 0
-		w.left = 0
-		return hit
-	}
-}
-
-// breaks reports whether it is this request that breaks.
-func (w *wire) breaks() (breaks, lost bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.left == 0 {
-		return false, false
-	}
-	w.left--
-	return w.left == 0, w.lost
-}
-
-// A line is the session behind a connection; zero until it has begun.
-type line struct{ pid uint32 }
-
-type leg struct {
-	net.Conn
-	wire *wire
-	line *line
-}
-
-// Write breaks a request: its session is ended before, or its answer is lost.
-func (l *leg) Write(b []byte) (int, error) {
-	if l.line.pid == 0 {
-		return l.Conn.Write(b)
-	}
-	breaks, lost := l.wire.breaks()
-	if !breaks {
-		return l.Conn.Write(b)
-	}
-	if !lost {
-		l.wire.end(l.line.pid)
-		return l.Conn.Write(b)
-	}
-	n, err := l.Conn.Write(b)
-	if err == nil {
-		// Once an answer begins, the request is done.
-		_ = l.SetReadDeadline(time.Now().Add(5 * time.Second))
-		_, _ = l.Read(make([]byte, 1))
-		err = l.Close()
-	}
-	return n, err
 }
 
 // fill puts quoted names in the place of %s.

@@ -33,9 +33,9 @@ func TestLock(t *testing.T) {
 		}
 		return err == nil
 	}, 10*time.Second, time.Millisecond)
-	up := w.cut()
+	up := w.Down(t)
 	_, err = postgres.Lock(config, "orders")(t.Context())
-	require.ErrorContains(t, err, errDown.Error())
+	require.ErrorContains(t, err, "the network is down")
 	require.NotErrorIs(t, err, rotate.ErrRunning)
 	up()
 }
