@@ -87,7 +87,8 @@ type Config struct {
 	Poll time.Duration
 
 	// Grace is how long a disabled user is kept before it is removed, so that
-	// disabling it can be taken back. Zero: none.
+	// disabling it can be taken back; where a user has two passwords, how long the
+	// older one is kept after nobody is seen to use it any more. Zero: none.
 	Grace time.Duration
 
 	// Lock keeps others from rotating the same secret meanwhile: it returns a
@@ -115,6 +116,9 @@ type Config struct {
 func (c *Config) withDefaults() (Config, error) {
 	if c == nil || c.Store == nil || c.Target == nil || c.Generate == nil {
 		return Config{}, errors.New("rotate: the configuration needs Store, Target and Generate")
+	}
+	if _, ok := c.Target.(Discarder); c.Target.Strategy().Dual && !ok {
+		return Config{}, errors.New("rotate: the strategy of Target is Dual; the target should be a Discarder")
 	}
 	d := *c
 	d.ApproveTimeout = cmp.Or(max(d.ApproveTimeout, 0), time.Hour)

@@ -34,7 +34,12 @@ func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) 
 	}
 	if w, ok := r.config.Target.(Watcher); ok {
 		current := r.state.Current.Credential.Username
-		users := append([]string{current}, left...)
+		users := []string{current}
+		for _, user := range left {
+			if user != current { // else it is its older password that is left
+				users = append(users, user)
+			}
+		}
 		if p := r.state.Previous; p != nil && !slices.Contains(users, p.Credential.Username) {
 			users = append(users, p.Credential.Username)
 		}

@@ -104,9 +104,8 @@ func (r *Rotator) Plan(ctx context.Context) (Plan, error) {
 		return Plan{}, err
 	}
 	steps := order(s.Strategy)
-	retiring := slices.Repeat([]Step{StepDrain, StepDisable, StepRemove}, len(s.Left))
 	if s.Pending == nil {
-		return Plan{s, append(retiring, steps...)}, nil
+		return Plan{s, append(slices.Repeat(retiring(s.Strategy), len(s.Left)), steps...)}, nil
 	}
 	return Plan{s, steps[slices.Index(steps, s.Next):]}, nil
 }

@@ -48,6 +48,9 @@ func (r *run) restore(ctx context.Context) error {
 	user := previous.Credential.Username
 	err := r.step(ctx, StepUndo, user, func(ctx context.Context) error {
 		t := r.config.Target
+		if t.Strategy().Dual { // the other way round: the older password becomes the newer
+			return t.Set(ctx, c)
+		}
 		if t.Strategy().Leaves {
 			if err := t.Enable(ctx, user); err != nil {
 				return err
@@ -86,10 +89,10 @@ func (r *run) recall(ctx context.Context, current, previous Version) error {
 }
 
 // finishRollback does the rest of one that was broken off between database and
-// store: in place, the database then has the previous version and does not accept
-// the current one, from which no rotation could begin.
+// store: the database then is at the previous version, and no rotation could begin
+// at the current one, which in place it does not accept.
 func (r *run) finishRollback(ctx context.Context) error {
-	if !r.config.Target.Strategy().InPlace || r.state.Previous == nil {
+	if s := r.config.Target.Strategy(); !s.InPlace && !s.Dual || r.state.Previous == nil {
 		return nil
 	}
 	current, previous := r.state.Current, *r.state.Previous
@@ -114,8 +117,8 @@ func (r *run) ahead(ctx context.Context, current, previous Version) (bool, error
 	defer cancel()
 	t := r.config.Target
 	applied, err := t.Applied(ctx, Change{Token: previous.Token, From: current.Credential, To: previous.Credential})
-	if err != nil || !applied {
-		return false, err
+	if err != nil || !applied || t.Strategy().Dual {
+		return applied && err == nil, err
 	}
 	accepted, err := t.Accepts(ctx, current.Credential)
 	return !accepted, err

@@ -28,11 +28,11 @@ func New(c *Config) (*Rotator, error) {
 
 // A Result is what a rotation has come to. It holds no secret.
 type Result struct {
-	Rotation string // the token; empty: there was nothing to do
-	From, To string // versions
-	User     string // that is current now
-	Resumed  bool   // an earlier run had begun it
-	Retired  []string
+	Rotation string   // the token; empty: there was nothing to do
+	From, To string   // versions
+	User     string   // that is current now
+	Resumed  bool     // an earlier run had begun it
+	Retired  []string // users; where a user has two passwords, the version of the older
 	Approver string
 	Forced   []string // what was not waited for any longer, and why
 	Took     time.Duration

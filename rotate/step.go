@@ -61,6 +61,17 @@ func next(s Strategy, f facts, k known) Step {
 	return StepPromote
 }
 
+// retiring lists the steps that retire what one rotation has left behind.
+func retiring(s Strategy) []Step {
+	switch {
+	case s.Dual:
+		return []Step{StepDrain, StepRemove}
+	case s.Leaves:
+		return []Step{StepDrain, StepDisable, StepRemove}
+	}
+	return nil
+}
+
 // order lists the steps of a rotation from its beginning.
 func order(s Strategy) []Step {
 	steps := []Step{StepCreate}
@@ -79,10 +90,7 @@ func order(s Strategy) []Step {
 		case StepApprove:
 			k.approved = true
 		default:
-			if s.Leaves {
-				steps = append(steps, StepDrain, StepDisable, StepRemove)
-			}
-			return steps
+			return append(steps, retiring(s)...)
 		}
 	}
 }

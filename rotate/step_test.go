@@ -11,6 +11,7 @@ var strategies = map[string]Strategy{
 	"single user":       {Name: "single user", InPlace: true},
 	"alternating users": {Name: "alternating users", Reuses: true},
 	"parallel role":     {Name: "parallel role", Leaves: true},
+	"dual password":     {Name: "dual password", Leaves: true, Dual: true},
 }
 
 func TestOrder(t *testing.T) {
@@ -18,6 +19,7 @@ func TestOrder(t *testing.T) {
 		"single user":       {StepCreate, StepApprove, StepSet, StepVerify, StepPromote},
 		"alternating users": {StepCreate, StepClear, StepSet, StepVerify, StepApprove, StepPromote},
 		"parallel role":     {StepCreate, StepSet, StepVerify, StepApprove, StepPromote, StepDrain, StepDisable, StepRemove},
+		"dual password":     {StepCreate, StepSet, StepVerify, StepApprove, StepPromote, StepDrain, StepRemove},
 	} {
 		require.Equal(t, want, order(strategies[name]), name)
 	}

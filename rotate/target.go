@@ -26,6 +26,11 @@ type Strategy struct {
 	// Leaves: the old user is left behind when the new one is current, and has
 	// to be retired.
 	Leaves bool
+
+	// Dual: the user stays and accepts two passwords, the next and the current
+	// one. What is left behind is the older one, so Leaves is set as well, and
+	// the target is a [Discarder].
+	Dual bool
 }
 
 // A Change is what a rotation makes of a database.
@@ -108,4 +113,16 @@ type Use struct {
 type Watcher interface {
 	// Uses lists who has sessions of user, by application and client.
 	Uses(ctx context.Context, user string) ([]Use, error)
+}
+
+// A Discarder is a [Target] whose strategy is Dual. Left names a user that still
+// accepts the password before that of s.Current, and Discard takes the place of
+// Disable, Enable and Remove, which fail. Set fails, with an error that wraps
+// [ErrUnfit] or [ErrConflict], where it would take away an older password that
+// has not been discarded.
+type Discarder interface {
+	// Discard has the user of s.Current accept no other password than that. If
+	// the last change to the user was not that of s.Current, the error wraps
+	// [ErrConflict].
+	Discard(ctx context.Context, s State) error
 }

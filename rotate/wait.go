@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -111,9 +112,11 @@ func (r *run) leave(ctx context.Context, user, version string) (left int, err er
 	}
 }
 
-// retire retires the users that earlier rotations have left behind.
+// retire retires the users, or the passwords, that earlier rotations have left
+// behind.
 func (r *run) retire(ctx context.Context) error {
-	if !r.config.Target.Strategy().Leaves {
+	t := r.config.Target
+	if !t.Strategy().Leaves {
 		return nil
 	}
 	left, err := r.left(ctx)
@@ -136,13 +139,17 @@ func (r *run) retireOne(ctx context.Context, user string) error {
 	if p := r.state.Previous; p != nil && p.Credential.Username == user {
 		version = p.Token
 	}
+	state := r.state
 	if err := r.drained(ctx, StepDrain, user, version); err != nil {
 		return err
+	}
+	t := r.config.Target
+	if t.Strategy().Dual {
+		return r.discard(ctx, state, user, cmp.Or(version, user))
 	}
 	if needed, err := r.needed(ctx, user); err != nil || needed {
 		return err
 	}
-	t := r.config.Target
 	if err := r.step(ctx, StepDisable, user, func(ctx context.Context) error { return t.Disable(ctx, user) }); err != nil {
 		return err
 	}
@@ -164,6 +171,21 @@ func (r *run) retireOne(ctx context.Context, user string) error {
 	}
 	r.result.Retired = append(r.result.Retired, user)
 	return nil
+}
+
+// discard takes the older one of two passwords from a user.
+func (r *run) discard(ctx context.Context, s State, user, version string) error {
+	if err := r.grace(ctx); err != nil {
+		return err
+	}
+	if err := r.drained(ctx, StepDrain, user, ""); err != nil {
+		return err
+	}
+	err := r.step(ctx, StepRemove, user, func(ctx context.Context) error { return r.config.Target.(Discarder).Discard(ctx, s) })
+	if err == nil {
+		r.result.Retired = append(r.result.Retired, version)
+	}
+	return err
 }
 
 // needed reports whether the store knows user as current or pending.

@@ -28,6 +28,9 @@ type TargetHarness struct {
 	// enough not to be found in other text by chance.
 	Current source.Credential
 
+	// Longest is how many bytes a password may have. Zero: 1000 are not too many.
+	Longest int
+
 	// Overwrite gives a user another password, by the means of an operator who
 	// does not know of rotations.
 	Overwrite func(t *testing.T, user, password string)
@@ -125,6 +128,20 @@ func (s *subject) set(from source.Credential) rotate.Change {
 	c := s.change(from)
 	s.ok(s.Target.Set(s.t.Context(), c))
 	return c
+}
+
+// users reports whether each rotation has a user of its own.
+func (s *subject) users() bool { return s.strategy.Leaves && !s.strategy.Dual }
+
+// finish retires what a rotation leaves behind.
+func (s *subject) finish(c rotate.Change) {
+	s.t.Helper()
+	switch {
+	case s.strategy.Dual:
+		s.ok(s.discards(s.Target, c.To))
+	case s.strategy.Leaves:
+		s.retire(c.From.Username)
+	}
 }
 
 // retire retires a user that is left behind.
@@ -236,6 +253,9 @@ func (s *subject) looks(c rotate.Change) string {
 	s.ok(err)
 	left, err := s.Other.Left(s.t.Context(), rotate.State{Current: rotate.Version{Token: c.Token, Credential: c.To}})
 	s.ok(err)
+	if s.strategy.Dual && (!from || !to) {
+		left = nil // there are no two passwords; they may be named until they are discarded once more
+	}
 	return fmt.Sprintf("applied %v, the next accepted %v, the current %v, left %q", applied, to, from, left)
 }
 

@@ -19,7 +19,11 @@ func checkDown(t *testing.T, s *subject) {
 		_, accepts := s.Target.Accepts(ctx, s.Current)
 		_, sessions := s.Target.Sessions(ctx, c.To.Username)
 		errs := []error{s.Target.Set(ctx, c), s.Target.Undo(ctx, c), s.Target.Verify(ctx, c), applied, accepts, sessions}
-		if s.strategy.Leaves {
+		if s.strategy.Dual {
+			_, left := s.Target.Left(ctx, rotate.State{Current: rotate.Version{Credential: s.Current}})
+			errs = append(errs, left, s.discards(s.Target, s.Current))
+		}
+		if s.users() {
 			_, left := s.Target.Left(ctx, rotate.State{})
 			errs = append(errs, left, s.Target.Disable(ctx, s.Current.Username), s.Target.Enable(ctx, s.Current.Username), s.Target.Remove(ctx, s.Current.Username))
 		}
@@ -60,33 +64,41 @@ func checkCanceledCalls(t *testing.T, s *subject) {
 // change to where the call belongs.
 type call struct {
 	name    string
-	leaves  bool // only for targets that leave users behind
+	only    func(*subject) bool // the targets that have it; nil: all
 	prepare func(*subject, rotate.Change)
 	do      func(context.Context, rotate.Target, rotate.Change) error
 }
 
 var calls = []call{
 	{
-		"set", false, func(*subject, rotate.Change) {},
+		"set", nil, func(*subject, rotate.Change) {},
 		func(ctx context.Context, t rotate.Target, c rotate.Change) error { return t.Set(ctx, c) },
 	},
 	{
-		"undo", false, func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
+		"undo", nil, func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
 		func(ctx context.Context, t rotate.Target, c rotate.Change) error { return t.Undo(ctx, c) },
 	},
 	{
-		"disable", true, func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
+		"disable", (*subject).users, func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
 		func(ctx context.Context, t rotate.Target, c rotate.Change) error {
 			return t.Disable(ctx, c.From.Username)
 		},
 	},
 	{
-		"remove", true, func(s *subject, c rotate.Change) {
+		"remove", (*subject).users, func(s *subject, c rotate.Change) {
 			s.ok(s.Other.Set(s.t.Context(), c))
 			s.ok(s.Other.Disable(s.t.Context(), c.From.Username))
 		},
 		func(ctx context.Context, t rotate.Target, c rotate.Change) error {
 			return t.Remove(ctx, c.From.Username)
+		},
+	},
+	{
+		"discard",
+		func(s *subject) bool { return s.strategy.Dual },
+		func(s *subject, c rotate.Change) { s.ok(s.Other.Set(s.t.Context(), c)) },
+		func(ctx context.Context, t rotate.Target, c rotate.Change) error {
+			return t.(rotate.Discarder).Discard(ctx, rotate.State{Current: rotate.Version{Token: c.Token, Credential: c.To}})
 		},
 	},
 }
@@ -97,7 +109,7 @@ var calls = []call{
 func checkBrokenCalls(t *testing.T, open func(*testing.T) TargetHarness) {
 	reference := prepare(t, open)
 	for _, op := range calls {
-		if op.leaves && !reference.strategy.Leaves {
+		if op.only != nil && !op.only(reference) {
 			continue
 		}
 		for _, lost := range []bool{false, true} {
@@ -111,6 +123,9 @@ func checkBrokenCalls(t *testing.T, open func(*testing.T) TargetHarness) {
 					}
 					if op.name != "undo" {
 						from = c.To
+					}
+					if op.name == "set" && s.strategy.Dual {
+						s.finish(c)
 					}
 				}
 				if n == 1 {
@@ -192,6 +207,9 @@ func checkRaceOfOne(_ *testing.T, s *subject) {
 		s.applied(c, true)
 		s.accepts(c.To, true)
 		s.accepts(c.From, !s.strategy.InPlace)
+		if s.strategy.Dual {
+			s.finish(c)
+		}
 		from = c.To
 	}
 }
@@ -216,15 +234,20 @@ func checkRaceOfTwo(t *testing.T, s *subject) {
 			s.accepts(c.To, won[i])
 		}
 		switch {
-		case s.strategy.Leaves && won != [2]bool{true, true}:
+		case s.users() && won != [2]bool{true, true}:
 			t.Fatal("each of them should have a user of its own")
-		case !s.strategy.Leaves && won[0] == won[1]:
+		case !s.users() && won[0] == won[1]:
 			t.Fatalf("one of them should have won: %v", won)
 		}
 		s.accepts(from, !s.strategy.InPlace)
-		if from = one.To; won[1] {
-			from = two.To
+		winner := one
+		if won[1] {
+			winner = two
 		}
+		if s.strategy.Dual {
+			s.finish(winner)
+		}
+		from = winner.To
 	}
 }
 
@@ -243,7 +266,7 @@ func checkRaceToUndo(t *testing.T, s *subject) {
 		}
 		applied, err := s.Target.Applied(t.Context(), c)
 		s.ok(err)
-		if applied && !s.strategy.Leaves {
+		if applied && !s.users() {
 			t.Fatal("it was undone, and is set")
 		}
 		s.accepts(c.To, applied)

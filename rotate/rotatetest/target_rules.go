@@ -22,7 +22,7 @@ func checkNext(t *testing.T, s *subject) {
 		switch {
 		case one.Username == "" || one.Username != two.Username:
 			t.Fatalf("one rotation has two users, %q and %q", one.Username, two.Username)
-		case (one.Username == current.Username) != s.strategy.InPlace:
+		case (one.Username == current.Username) != (s.strategy.InPlace || s.strategy.Dual):
 			t.Fatalf("user %q follows %q", one.Username, current.Username)
 		case one.Password.Reveal() != "":
 			t.Fatal("the next credential should have no password yet")
@@ -31,7 +31,7 @@ func checkNext(t *testing.T, s *subject) {
 		}
 		names[one.Username] = true
 	}
-	if s.strategy.Leaves != (len(names) == 8) {
+	if s.users() != (len(names) == 8) {
 		t.Fatalf("8 rotations have %d users", len(names))
 	}
 	s.accepts(s.Current, true)
@@ -60,7 +60,10 @@ func checkRotations(t *testing.T, s *subject) {
 			s.ok(err)
 			return n == 0
 		})
-		if s.strategy.Leaves {
+		switch {
+		case s.strategy.Dual:
+			s.discard(c)
+		case s.strategy.Leaves:
 			s.leave(c)
 		}
 		s.accepts(c.To, true)
@@ -92,20 +95,53 @@ func (s *subject) leave(c rotate.Change) {
 	s.left(c.To, source.Credential{})
 }
 
+// discard retires the password of c.From, with every step twice.
+func (s *subject) discard(c rotate.Change) {
+	s.t.Helper()
+	ctx, user := s.t.Context(), c.To.Username
+	s.left(c.From, c.To)
+	s.left(c.To, source.Credential{}, user)
+	s.fails(s.discards(s.Target, c.From), rotate.ErrConflict) // not the last
+	next := s.change(c.To)
+	s.fails(s.Target.Set(ctx, next), rotate.ErrUnfit, rotate.ErrConflict) // a third password
+	s.ok(s.Target.Undo(ctx, next))
+	s.accepts(c.From, true)
+	s.left(c.To, source.Credential{}, user)
+	s.ok(s.discards(s.Target, c.To))
+	s.ok(s.discards(s.Other, c.To))
+	s.accepts(c.From, false)
+	s.left(c.To, source.Credential{})
+	s.ok(s.Target.Set(ctx, c))
+	s.accepts(c.From, false) // as it was
+	s.left(c.To, source.Credential{})
+	s.refuses(user)
+}
+
+// discards has a handle of the target discard what is older than current.
+func (s *subject) discards(target rotate.Target, current source.Credential) error {
+	return target.(rotate.Discarder).Discard(s.t.Context(), rotate.State{Current: rotate.Version{Token: current.Version, Credential: current}})
+}
+
+// refuses checks that a user who is never retired is not.
+func (s *subject) refuses(user string) {
+	s.t.Helper()
+	s.fails(s.Target.Disable(s.t.Context(), user))
+	s.fails(s.Target.Enable(s.t.Context(), user))
+	s.fails(s.Target.Remove(s.t.Context(), user))
+}
+
 // checkLeft: those left behind come oldest first, and users that no rotation has
 // to do with are never touched.
 func checkLeft(t *testing.T, s *subject) {
-	if !s.strategy.Leaves {
+	if !s.users() {
 		s.left(s.Current, source.Credential{})
 		c := s.set(s.Current)
 		s.left(s.Current, c.To)
-		s.left(c.To, source.Credential{})
-		for _, f := range []func() error{
-			func() error { return s.Target.Disable(t.Context(), s.Current.Username) },
-			func() error { return s.Target.Remove(t.Context(), s.Current.Username) },
-		} {
-			s.fails(f())
+		s.left(s.Current, source.Credential{}) // the store has lost the next one
+		if !s.strategy.Dual {
+			s.left(c.To, source.Credential{})
 		}
+		s.refuses(s.Current.Username)
 		s.accepts(c.To, true)
 		return
 	}
@@ -151,9 +187,7 @@ func checkUndo(t *testing.T, open func(*testing.T) TargetHarness) {
 				s.left(from, source.Credential{})
 				c = s.set(from)
 				s.ok(s.Target.Verify(t.Context(), c))
-				if s.strategy.Leaves {
-					s.retire(from.Username)
-				}
+				s.finish(c)
 				from = c.To
 			}
 		})
@@ -170,7 +204,7 @@ func checkAgain(t *testing.T, s *subject) {
 	for _, c := range []rotate.Change{one, two} {
 		if err := s.Other.Set(ctx, c); err != nil {
 			s.fails(err, rotate.ErrUnfit, rotate.ErrConflict)
-		} else if !s.strategy.Leaves {
+		} else if !s.users() {
 			t.Fatal("what was undone is set again")
 		}
 		s.accepts(s.Current, true)
@@ -193,9 +227,14 @@ func checkLate(t *testing.T, s *subject) {
 	ctx := t.Context()
 	late := s.change(s.Current)
 	one := s.set(s.Current)
+	if s.strategy.Dual { // both began at a password that is still accepted
+		s.fails(s.Other.Set(ctx, late), rotate.ErrConflict)
+		s.fails(s.Other.Undo(ctx, late), rotate.ErrConflict)
+		s.finish(one)
+	}
 	two := s.set(one.To)
-	if s.strategy.Leaves {
-		s.retire(s.Current.Username)
+	if s.users() {
+		s.finish(one)
 	}
 	for _, step := range []struct {
 		name string
@@ -209,14 +248,14 @@ func checkLate(t *testing.T, s *subject) {
 	} {
 		if step.err != nil {
 			s.fails(step.err, rotate.ErrConflict)
-		} else if !s.strategy.Leaves {
+		} else if !s.users() {
 			t.Fatalf("%s: this should be a conflict", step.name)
 		}
 	}
 	s.accepts(two.To, true)
 	s.applied(two, true)
 	s.ok(s.Target.Verify(ctx, two))
-	if !s.strategy.InPlace && !s.strategy.Leaves {
+	if !s.strategy.InPlace && !s.users() {
 		s.accepts(one.To, true)
 	}
 	s.accepts(late.To, false)
@@ -226,6 +265,9 @@ func checkLate(t *testing.T, s *subject) {
 // as well.
 func checkByHand(t *testing.T, s *subject) {
 	one := s.set(s.Current)
+	if s.strategy.Dual {
+		s.finish(one)
+	}
 	s.Overwrite(t, one.To.Username, "by-hand-"+drawToken())
 	s.accepts(one.To, false)
 	two := s.set(one.To)
@@ -267,6 +309,9 @@ var oddPasswords = []string{
 func checkOddPasswords(t *testing.T, s *subject) {
 	from := s.Current
 	for _, password := range oddPasswords {
+		if s.Longest > 0 {
+			password = password[:min(len(password), s.Longest)]
+		}
 		c := s.change(from)
 		c.To.Password = source.NewSecret(password)
 		s.ok(s.Target.Set(t.Context(), c))
@@ -274,9 +319,7 @@ func checkOddPasswords(t *testing.T, s *subject) {
 		shorter := c.To
 		shorter.Password = source.NewSecret(password + "x")
 		s.accepts(shorter, false)
-		if s.strategy.Leaves {
-			s.retire(from.Username)
-		}
+		s.finish(c)
 		from = c.To
 	}
 }
@@ -287,9 +330,7 @@ func checkSeen(t *testing.T, s *subject) {
 	s.ok(s.Target.Verify(t.Context(), one))
 	s.ok(s.Target.Undo(t.Context(), one))
 	two := s.set(s.Current)
-	if s.strategy.Leaves {
-		s.retire(s.Current.Username)
-	}
+	s.finish(two)
 	seen := s.Seen(t)
 	if !strings.Contains(seen, two.To.Username) {
 		t.Fatal("what is seen has nothing to do with the rotation")
