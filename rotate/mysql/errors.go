@@ -32,3 +32,39 @@ type QuoteError struct {
 }
 
 func (e *QuoteError) Error() string { return "mysql: the " + e.What + " " + e.Problem }
+
+// A VersionError says that a server is too old for the targets of this package:
+// they need MySQL 8.0.21 or MariaDB 10.4.
+type VersionError struct {
+	Version string // as the server says it
+}
+
+func (e *VersionError) Error() string {
+	return "mysql: the server is version " + e.Version + "; the targets need MySQL 8.0.21 or MariaDB 10.4 at least"
+}
+
+// A PrivilegeError says that the rotator's own user lacks a privilege. Grant it.
+type PrivilegeError struct {
+	Privilege string // as GRANT takes it
+	For       string // what it was needed for, in words
+	Err       error  // the server's
+}
+
+func (e *PrivilegeError) Error() string {
+	return "mysql: " + e.For + ": the rotator's own user may not; GRANT " + e.Privilege + " to it: " + e.Err.Error()
+}
+
+func (e *PrivilegeError) Unwrap() error { return e.Err }
+
+// An AccountError says that an account is not as a rotation needs it.
+type AccountError struct {
+	User    string
+	Problem string // and what to do, in words
+	Err     error  // the server's
+}
+
+func (e *AccountError) Error() string {
+	return "mysql: user " + e.User + " " + e.Problem + ": " + e.Err.Error()
+}
+
+func (e *AccountError) Unwrap() error { return e.Err }
