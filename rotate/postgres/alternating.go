@@ -59,14 +59,11 @@ func (a *alternating) Set(ctx context.Context, c rotate.Change) error {
 	if err != nil {
 		return err
 	}
-	return a.fenced(ctx, c, func(tx pgx.Tx, text string, m mark) error {
-		if err := m.unspent(c); err != nil {
+	return a.fenced(ctx, c, func(conn *pgx.Conn, to remark) error {
+		if err := to.unspent(c); err != nil {
 			return err
 		}
-		if err := alter(ctx, tx, c.To.Username, clause); err != nil || m.token == c.Token {
-			return err
-		}
-		return write(ctx, tx, c.To.Username, text, m.set(c.Token, c.From.Version))
+		return put(ctx, conn, to, clause, to.set(c.Token, c.From.Version))
 	})
 }
 
@@ -77,46 +74,40 @@ func (a *alternating) Undo(ctx context.Context, c rotate.Change) error {
 	if c.From.Username == c.To.Username && slices.Contains(a.pair, c.To.Username) {
 		return (&single{a.server}).Undo(ctx, c)
 	}
-	return a.fenced(ctx, c, func(tx pgx.Tx, text string, m mark) error {
+	return a.fenced(ctx, c, func(conn *pgx.Conn, to remark) error {
+		clause, m := "", to.mark
 		if m.token == c.Token {
-			if err := alter(ctx, tx, c.To.Username, " password null"); err != nil {
-				return err
-			}
-			m.token, m.after = "", ""
+			clause, m.token, m.after = " password null", "", ""
 		} else if slices.Contains(m.spent, c.Token) {
 			return nil
 		}
-		return write(ctx, tx, c.To.Username, text, m.spend(c.Token))
+		return put(ctx, conn, to, clause, m.spend(c.Token))
 	})
 }
 
 // fenced runs f with the comment of the user of c.To, unless the one of c.From
 // shows a later rotation.
-func (a *alternating) fenced(ctx context.Context, c rotate.Change, f func(tx pgx.Tx, text string, m mark) error) error {
+func (a *alternating) fenced(ctx context.Context, c rotate.Change, f func(conn *pgx.Conn, to remark) error) error {
 	for _, user := range []string{c.From.Username, c.To.Username} {
 		if !slices.Contains(a.pair, user) || c.From.Username == c.To.Username {
 			return fmt.Errorf("postgres: from %q to %q is not a change between the alternating users %q: %w", c.From.Username, c.To.Username, a.pair, rotate.ErrConflict)
 		}
 	}
-	return a.change(ctx, func(tx pgx.Tx) error {
-		_, from, err := comment(ctx, tx, c.From.Username)
+	return a.change(ctx, func(conn *pgx.Conn) error {
+		both, err := remarks(ctx, conn, c.From.Username, c.To.Username)
 		if err != nil {
 			return err
 		}
-		text, m, err := comment(ctx, tx, c.To.Username)
-		if err != nil {
+		for _, r := range both {
+			if err := r.missing(); err != nil {
+				return err
+			}
+		}
+		if err := a.fence(ctx, c, both[0].mark); err != nil {
 			return err
 		}
-		if err := a.fence(ctx, c, from); err != nil {
-			return err
-		}
-		return f(tx, text, m)
+		return f(conn, both[1])
 	}, a.pair...)
-}
-
-// Sessions counts all of user: none of them knows the password that comes.
-func (a *alternating) Sessions(ctx context.Context, user string) (int, error) {
-	return a.sessions(ctx, user)
 }
 
 // The user that is not current is not left behind, it waits for its turn.

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/rekey-go/rekey/pool/verify"
 )
@@ -22,7 +20,8 @@ type Config struct {
 	Admin func(ctx context.Context) (*pgx.Conn, error)
 
 	// Login is where and how the application logs in: host, port, database, TLS.
-	// Its user and password are not used.
+	// Its user and password are not used. It should reach the server itself: a
+	// pooler tells of rejected logins in ways of its own, and remembers them.
 	Login *pgx.ConnConfig
 
 	// Verify is what the next credential must be able to do, beside what the
@@ -37,8 +36,8 @@ type Config struct {
 	Iterations int
 
 	// EndSessions has the sessions that a user still has ended when it is
-	// removed. By default they live on, and what their user could do, they cannot
-	// any more, unless they act as another role.
+	// removed. By default they live on, which matters only where the rotation was
+	// forced: sessions that act as the group keep its rights until they end.
 	EndSessions bool
 }
 
@@ -53,67 +52,4 @@ func (c *Config) withDefaults() (Config, error) {
 		return Config{}, err
 	}
 	return d, nil
-}
-
-// server is what the targets share.
-type server struct{ config Config }
-
-// admin runs f in a session of the rotator.
-func (s *server) admin(ctx context.Context, f func(*pgx.Conn) error) error {
-	conn, err := s.config.Admin(ctx)
-	if err != nil {
-		return loginError("the rotator's own user", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is given up anyway
-	return f(conn)
-}
-
-// attempts is how often a change is tried that another session got in the way
-// of: roles are rows that cannot be waited for.
-const attempts = 5
-
-// change runs f in a transaction of the rotator, under the locks of names, in
-// their order.
-func (s *server) change(ctx context.Context, f func(pgx.Tx) error, names ...string) error {
-	return s.admin(ctx, func(conn *pgx.Conn) error {
-		return s.transact(ctx, conn, f, names...)
-	})
-}
-
-func (s *server) transact(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error, names ...string) error {
-	for n := 1; ; n++ {
-		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, fmt.Sprintf("set local lock_timeout = %d", s.config.LockTimeout.Milliseconds())); err != nil {
-				return err
-			}
-			for _, name := range names {
-				if _, err := tx.Exec(ctx, "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))", "rekey role "+name); err != nil {
-					return fmt.Errorf("postgres: the lock of role %q: %w", name, err)
-				}
-			}
-			return f(tx)
-		})
-		if n == attempts || !transient(err) {
-			return err
-		}
-	}
-}
-
-// transient reports whether another session got in the way: XX000 is "tuple
-// concurrently updated".
-func transient(err error) bool {
-	return isCode(err, "XX000", "40001", "40P01")
-}
-
-// isCode reports whether err is the server's and has one of the codes.
-func isCode(err error, codes ...string) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		for _, code := range codes {
-			if pg.Code == code {
-				return true
-			}
-		}
-	}
-	return false
 }

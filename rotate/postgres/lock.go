@@ -22,7 +22,7 @@ func Lock(c *Config, name string) func(ctx context.Context) (unlock func(), err 
 		if err != nil {
 			return nil, loginError("the rotator's own user", err)
 		}
-		unlock := func() { _ = conn.Close(context.WithoutCancel(ctx)) } // either way the lock ends
+		unlock := func() { hangUp(ctx, conn) } // either way the lock ends
 		var locked bool
 		err = conn.QueryRow(ctx, "select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))", "rekey secret "+name).Scan(&locked)
 		switch {

@@ -44,7 +44,7 @@ func (s *server) Accepts(ctx context.Context, credential source.Credential) (boo
 	conn, err := s.login(ctx, credential)
 	switch {
 	case err == nil:
-		_ = conn.Close(ctx) // it was let in
+		hangUp(ctx, conn) // it was let in
 		return true, nil
 	case rejected(err):
 		return false, nil
@@ -63,7 +63,7 @@ func (s *server) Verify(ctx context.Context, c rotate.Change) error {
 	case err != nil:
 		return loginError(c.To.Username, err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is given up anyway
+	defer hangUp(ctx, conn)
 	if c.From.Username != c.To.Username {
 		if err := s.compare(ctx, conn, c); err != nil {
 			return err
@@ -90,7 +90,7 @@ func (s *server) compare(ctx context.Context, conn *pgx.Conn, c rotate.Change) e
 	case err != nil:
 		return loginError(c.From.Username, err)
 	}
-	defer current.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is given up anyway
+	defer hangUp(ctx, current)
 	from, err := verify.RoleOf(ctx, current)
 	if err != nil {
 		return fmt.Errorf("postgres: the rights of %q: %w", c.From.Username, err)

@@ -19,6 +19,7 @@ type mark struct {
 	token string    // the rotation that changed the role last; empty: it was undone
 	at    time.Time // when; zero: there is no mark
 	after string    // the version that was current before
+	line  string    // of parallel roles: the user that the first rotation began at
 	spent []string  // rotations that must not happen here any more, latest last
 }
 
@@ -29,7 +30,7 @@ const mostSpent = 8
 const tokenForm = `[0-9A-Za-z_.~%+-]+`
 
 var markForm = regexp.MustCompile(`(?s)^(.*) \[rekey (` + tokenForm + `) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)` +
-	`(?: after=(` + tokenForm + `))?(?: spent=(` + tokenForm + `(?:,` + tokenForm + `)*))?\]$`)
+	`(?: after=(` + tokenForm + `))?(?: line=(` + tokenForm + `))?(?: spent=(` + tokenForm + `(?:,` + tokenForm + `)*))?\]$`)
 
 // parseMark splits a role's comment into what people have written and the mark.
 func parseMark(comment string) (text string, m mark) {
@@ -37,12 +38,13 @@ func parseMark(comment string) (text string, m mark) {
 	if parts == nil {
 		return comment, mark{}
 	}
-	var errs [3]error
+	var errs [4]error
 	m.token, errs[0] = unescape(parts[2])
 	m.at, errs[1] = time.Parse(time.RFC3339Nano, parts[3])
 	m.after, errs[2] = unescape(parts[4])
-	if parts[5] != "" {
-		for t := range strings.SplitSeq(parts[5], ",") {
+	m.line, errs[3] = unescape(parts[5])
+	if parts[6] != "" {
+		for t := range strings.SplitSeq(parts[6], ",") {
 			spent, err := unescape(t)
 			if err != nil {
 				return comment, mark{}
@@ -83,6 +85,9 @@ func (m mark) behind(text string) string {
 	if m.after != "" {
 		b.WriteString(" after=" + escape(m.after))
 	}
+	if m.line != "" {
+		b.WriteString(" line=" + escape(m.line))
+	}
 	for i, t := range m.spent {
 		b.WriteString([]string{" spent=", ","}[min(i, 1)] + escape(t))
 	}
@@ -100,6 +105,11 @@ func (m mark) set(token, after string) mark {
 	return m
 }
 
+// says reports whether m says the same as other, at whatever time.
+func (m mark) says(other mark) bool {
+	return m.token == other.token && m.after == other.after && m.line == other.line && slices.Equal(m.spent, other.spent)
+}
+
 // spend adds a rotation that must not happen any more.
 func (m mark) spend(token string) mark {
 	if !slices.Contains(m.spent, token) {
@@ -109,46 +119,69 @@ func (m mark) spend(token string) mark {
 	return m
 }
 
+// A remark is a role's comment.
+type remark struct {
+	role  string
+	exist bool   // the role does
+	text  string // of people
+	mark
+	now time.Time // the server's clock when it was read
+}
+
 // errNoRole is returned where a role does not exist.
 var errNoRole = errors.New("the role does not exist")
 
-// querier is a connection or a transaction.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+func (r remark) missing() error {
+	if r.exist {
+		return nil
+	}
+	return fmt.Errorf("postgres: role %q: %w", r.role, errNoRole)
 }
 
-// comment reads a role's comment.
-func comment(ctx context.Context, q querier, role string) (text string, m mark, err error) {
-	var whole *string
-	err = q.QueryRow(ctx, "select pg_catalog.shobj_description(oid, 'pg_authid') from pg_catalog.pg_roles where rolname = $1", role).Scan(&whole)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return "", mark{}, fmt.Errorf("postgres: role %q: %w", role, errNoRole)
-	case err != nil:
-		return "", mark{}, fmt.Errorf("postgres: the comment of role %q: %w", role, err)
-	case whole == nil:
-		return "", mark{}, nil
+// remarks reads the comments of roles, in their order.
+func remarks(ctx context.Context, conn *pgx.Conn, roles ...string) ([]remark, error) {
+	rows, err := conn.Query(ctx, `select r.oid is not null, coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), ''),
+		(extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8
+		from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as x (name, n)
+		left join pg_catalog.pg_roles r on r.rolname = x.name order by x.n`, oneTrip, roles)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the comments of roles %q: %w", roles, err)
 	}
-	text, m = parseMark(*whole)
-	return text, m, nil
+	var all []remark
+	var exist bool
+	var whole string
+	var now int64
+	_, err = pgx.ForEachRow(rows, []any{&exist, &whole, &now}, func() error {
+		text, m := parseMark(whole)
+		all = append(all, remark{roles[len(all)], exist, text, m, time.UnixMicro(now)})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the comments of roles %q: %w", roles, err)
+	}
+	return all, nil
 }
 
-// write puts a mark behind the role's comment, which is kept. The time of the
-// mark is the server's, now.
-func write(ctx context.Context, tx pgx.Tx, role, text string, m mark) error {
-	if err := tx.QueryRow(ctx, "select pg_catalog.clock_timestamp()").Scan(&m.at); err != nil {
-		return err
-	}
-	name, err := Ident(role)
+// remarkOf reads the comment of one role, which must exist.
+func remarkOf(ctx context.Context, conn *pgx.Conn, role string) (remark, error) {
+	all, err := remarks(ctx, conn, role)
 	if err != nil {
-		return err
+		return remark{}, err
 	}
-	whole, err := Literal(m.behind(text))
+	return all[0], all[0].missing()
+}
+
+// write is the statement that puts a mark behind the comment, in place of the
+// one there. Its time is when the comment was read.
+func (r remark) write(m mark) (string, error) {
+	m.at = r.now
+	name, err := Ident(r.role)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if _, err = tx.Exec(ctx, "comment on role "+name+" is "+whole); err != nil {
-		return fmt.Errorf("postgres: the comment of role %q: %w", role, err)
+	whole, err := Literal(m.behind(r.text))
+	if err != nil {
+		return "", err
 	}
-	return nil
+	return "comment on role " + name + " is " + whole, nil
 }

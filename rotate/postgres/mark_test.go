@@ -15,6 +15,8 @@ func TestMarksStandBehindWhatPeopleHaveWritten(t *testing.T) {
 			{token: "4e0c5a4e-0000-4000-8000-000000000000", at: at},
 			{token: "a", at: at, after: "b", spent: []string{"c", "d"}},
 			{at: at, spent: []string{"c"}},
+			{token: "a", at: at, line: "o'neil, \"x\"]"},
+			{token: "a", at: at, after: "b", line: "c", spent: []string{"d"}},
 			{token: "-", at: at, after: "-", spent: []string{"", "-"}},
 			{token: "v/1 after=2] [rekey", at: at, after: "ä,%", spent: []string{"a,b", "\x00\xff"}},
 		} {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -18,11 +18,14 @@ import (
 // ParallelRole returns the target of a group that gets a new user with each
 // rotation. The group, a role that cannot log in, holds all rights and owns all
 // objects, and its users act as the group from their login on, so that a user
-// can go without a trace. A new user has the connection limit and the settings
-// (ALTER ROLE … SET) of the one before.
+// can go without a trace. A new user has the connection limit, the end of
+// validity and the settings (ALTER ROLE … SET) of the one before. Attributes such
+// as REPLICATION and memberships beside the group are not handed on; Verify
+// refuses a new user that would lack them.
 //
-// A member of the group that people have made is adopted by the first rotation
-// away from it, and retired like the others.
+// The first rotation adopts the user that the store names, who has to be a member
+// of the group, and retires it like the others; [PlanMove] makes it one. Users of
+// other secrets may be in the same group, and are left alone.
 func ParallelRole(c *Config, group string) (rotate.Target, error) {
 	config, err := c.withDefaults()
 	if err != nil {
@@ -67,26 +70,29 @@ func (p *parallel) Set(ctx context.Context, c rotate.Change) error {
 	if err != nil {
 		return err
 	}
-	return p.change(ctx, func(tx pgx.Tx) error {
-		_, m, err := comment(ctx, tx, c.To.Username)
-		switch {
-		case errors.Is(err, errNoRole):
-			return p.create(ctx, tx, c, clause)
-		case err != nil:
+	return p.change(ctx, func(conn *pgx.Conn) error {
+		both, err := remarks(ctx, conn, c.From.Username, c.To.Username)
+		if err != nil {
 			return err
 		}
-		if err := p.ours(c, m); err != nil {
+		from, to := both[0], both[1]
+		if !to.exist {
+			return p.create(ctx, conn, c, from, to, clause)
+		}
+		if err := p.ours(c, to.mark); err != nil {
 			return err
 		}
-		if err := m.unspent(c); err != nil {
+		if err := to.unspent(c); err != nil {
 			return err
 		}
-		return alter(ctx, tx, c.To.Username, clause)
+		return put(ctx, conn, to, clause, to.mark)
 	}, p.group)
 }
 
-func (p *parallel) create(ctx context.Context, tx pgx.Tx, c rotate.Change, clause string) error {
-	user, err := Ident(c.To.Username)
+// create makes the user of c.To, and puts a mark on the one of c.From if it has
+// none, so that it is found when it is left behind.
+func (p *parallel) create(ctx context.Context, conn *pgx.Conn, c rotate.Change, from, to remark, clause string) error {
+	user, err := Ident(to.role)
 	if err != nil {
 		return err
 	}
@@ -94,47 +100,61 @@ func (p *parallel) create(ctx context.Context, tx pgx.Tx, c rotate.Change, claus
 	if err != nil {
 		return err
 	}
-	limit, err := p.adopt(ctx, tx, c.From)
-	if err != nil {
-		return err
-	}
-	for _, statement := range []string{
-		fmt.Sprintf("create role %s login connection limit %d%s", user, limit, clause),
-		"grant " + group + " to " + user,
-		"alter role " + user + " set role to " + group,
-	} {
-		if _, err := tx.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("postgres: role %q in group %q: %w", c.To.Username, p.group, err)
+	var statements []string
+	m := mark{line: to.role}.set(c.Token, c.From.Version)
+	if from.exist {
+		limits, err := p.limits(ctx, conn, from.role)
+		if err != nil {
+			return err
+		}
+		clause = limits + clause
+		m.line = from.line
+		if from.at.IsZero() {
+			m.line = from.role
+			adopt, err := from.write(mark{token: c.From.Version, line: from.role})
+			if err != nil {
+				return err
+			}
+			statements = append(statements, adopt)
 		}
 	}
-	if err := write(ctx, tx, c.To.Username, "", mark{}.set(c.Token, c.From.Version)); err != nil {
+	to.now = to.now.Add(time.Microsecond) // after the one that it follows
+	note, err := to.write(m)
+	if err != nil {
 		return err
 	}
-	return copySettings(ctx, tx, c.From.Username, c.To.Username)
+	statements = append(statements, "create role "+user+" login"+clause, "grant "+group+" to "+user, "alter role "+user+" set role to "+group, note)
+	if err := run(ctx, conn, statements...); err != nil {
+		return fmt.Errorf("postgres: role %q in group %q: %w", to.role, p.group, err)
+	}
+	return copySettings(ctx, conn, from.role, to.role)
 }
 
-// adopt puts a mark on a member of the group that has none, so that it is found
-// when it is left behind. It returns the role's connection limit, -1 for none.
-func (p *parallel) adopt(ctx context.Context, tx pgx.Tx, from source.Credential) (limit int, err error) {
-	text, m, err := comment(ctx, tx, from.Username)
-	if errors.Is(err, errNoRole) {
-		return -1, nil
-	}
-	if err != nil {
-		return 0, err
-	}
+// limits are the clauses of a member of the group that others are to have, too.
+func (p *parallel) limits(ctx context.Context, conn *pgx.Conn, user string) (clause string, err error) {
+	var limit int
+	var until string
 	var member bool
-	err = tx.QueryRow(ctx, `select u.rolconnlimit, exists (select from pg_catalog.pg_auth_members where member = u.oid and roleid = g.oid)
-		from pg_catalog.pg_roles u, pg_catalog.pg_roles g where u.rolname = $1 and g.rolname = $2`, from.Username, p.group).Scan(&limit, &member)
+	err = conn.QueryRow(ctx, `select u.rolconnlimit, case when pg_catalog.isfinite(u.rolvaliduntil)
+			then pg_catalog.to_char(u.rolvaliduntil at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00 BC')
+			else coalesce(u.rolvaliduntil::pg_catalog.text, '') end,
+		exists (select from pg_catalog.pg_auth_members m join pg_catalog.pg_roles g on g.oid = m.roleid where m.member = u.oid and g.rolname = $2)
+		from pg_catalog.pg_roles u where u.rolname = $1`, oneTrip, user, p.group).Scan(&limit, &until, &member)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return 0, fmt.Errorf("postgres: group %q: %w", p.group, errNoRole)
 	case err != nil:
-		return 0, fmt.Errorf("postgres: role %q: %w", from.Username, err)
-	case !member || !m.at.IsZero():
-		return limit, nil
+		return "", fmt.Errorf("postgres: role %q: %w", user, err)
+	case !member:
+		return "", fmt.Errorf("postgres: user %q is not a member of group %q, so no rotation would ever retire it; see PlanMove", user, p.group)
 	}
-	return limit, write(ctx, tx, from.Username, text, mark{token: from.Version})
+	clause = fmt.Sprintf(" connection limit %d", limit)
+	if until != "" {
+		text, err := Literal(until)
+		if err != nil {
+			return "", err
+		}
+		clause += " valid until " + text
+	}
+	return clause, nil
 }
 
 // ours refuses a role that the rotation of c has not made.
@@ -152,33 +172,24 @@ func (p *parallel) Undo(ctx context.Context, c rotate.Change) error {
 	if err != nil {
 		return err
 	}
-	return p.change(ctx, func(tx pgx.Tx) error {
-		text, m, err := comment(ctx, tx, c.To.Username)
-		switch {
-		case errors.Is(err, errNoRole):
-			return nil
-		case err != nil:
+	return p.change(ctx, func(conn *pgx.Conn) error {
+		all, err := remarks(ctx, conn, c.To.Username)
+		if err != nil || !all[0].exist {
 			return err
 		}
-		if err := p.ours(c, m); err != nil {
+		to := all[0]
+		if err := p.ours(c, to.mark); err != nil {
 			return err
 		}
-		err = pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "drop role "+user)
-			return err
-		})
+		err = run(ctx, conn, "savepoint before", "drop role "+user)
 		if err == nil || !isCode(err, "2BP01") {
 			return err
 		}
-		if err := alter(ctx, tx, c.To.Username, " nologin"); err != nil {
+		if err := run(ctx, conn, "rollback to savepoint before"); err != nil {
 			return err
 		}
+		m := to.spend(c.Token)
 		m.token = ""
-		return write(ctx, tx, c.To.Username, text, m.spend(c.Token))
+		return put(ctx, conn, to, " nologin", m)
 	}, p.group)
-}
-
-// Sessions counts all of user.
-func (p *parallel) Sessions(ctx context.Context, user string) (int, error) {
-	return p.sessions(ctx, user)
 }

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,42 +12,45 @@ import (
 	"github.com/rekey-go/rekey/rotate"
 )
 
-// Left returns the members of the group that have a mark.
+// Left returns the members of the group that come from the same user as the
+// current one does: users of other secrets may be in the group, too.
 func (p *parallel) Left(ctx context.Context, s rotate.State) (left []string, err error) {
-	type user struct {
-		name string
-		mark
-	}
-	var users []user
+	var members []remark
 	err = p.admin(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, `select u.rolname, pg_catalog.shobj_description(u.oid, 'pg_authid') from pg_catalog.pg_auth_members m
-			join pg_catalog.pg_roles u on u.oid = m.member join pg_catalog.pg_roles g on g.oid = m.roleid
-			where g.rolname = $1 group by u.oid, u.rolname`, p.group)
-		if err != nil {
-			return fmt.Errorf("postgres: the members of group %q: %w", p.group, err)
-		}
-		var name string
-		var comment *string
-		_, err = pgx.ForEachRow(rows, []any{&name, &comment}, func() error {
-			if comment != nil {
-				_, m := parseMark(*comment)
-				users = append(users, user{name, m})
-			}
-			return nil
-		})
+		members, err = p.members(ctx, conn)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(users, func(a, b user) int { return a.at.Compare(b.at) })
-	for _, u := range users {
-		pending := s.Pending != nil && s.Pending.Credential.Username == u.name
-		if !u.at.IsZero() && u.name != s.Current.Credential.Username && !pending {
-			left = append(left, u.name)
+	line := ""
+	for _, m := range members {
+		if m.role == s.Current.Credential.Username {
+			line = m.line
+		}
+	}
+	slices.SortFunc(members, func(a, b remark) int { return a.at.Compare(b.at) })
+	for _, m := range members {
+		pending := s.Pending != nil && s.Pending.Credential.Username == m.role
+		if line != "" && m.line == line && m.role != s.Current.Credential.Username && !pending {
+			left = append(left, m.role)
 		}
 	}
 	return left, nil
+}
+
+// members reads the comments of the group's members.
+func (p *parallel) members(ctx context.Context, conn *pgx.Conn) ([]remark, error) {
+	rows, err := conn.Query(ctx, `select distinct u.rolname from pg_catalog.pg_auth_members m
+		join pg_catalog.pg_roles u on u.oid = m.member join pg_catalog.pg_roles g on g.oid = m.roleid where g.rolname = $1`, oneTrip, p.group)
+	var names []string
+	if err == nil {
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the members of group %q: %w", p.group, err)
+	}
+	return remarks(ctx, conn, names...)
 }
 
 // Disable is NOLOGIN. Open sessions do not notice.
@@ -70,57 +72,115 @@ func (p *parallel) Enable(ctx context.Context, user string) error {
 }
 
 func (p *parallel) mayLogin(ctx context.Context, user, clause string) error {
-	return p.change(ctx, func(tx pgx.Tx) error {
-		if err := marked(ctx, tx, user); err != nil {
+	return p.change(ctx, func(conn *pgx.Conn) error {
+		r, err := marked(ctx, conn, user)
+		if err != nil {
 			return err
 		}
-		return alter(ctx, tx, user, clause)
+		return put(ctx, conn, r, clause, r.mark)
 	}, p.group)
 }
 
 // marked refuses a role that no rotation has made or adopted.
-func marked(ctx context.Context, q querier, user string) error {
-	_, m, err := comment(ctx, q, user)
-	if err == nil && m.at.IsZero() {
+func marked(ctx context.Context, conn *pgx.Conn, user string) (remark, error) {
+	r, err := remarkOf(ctx, conn, user)
+	if err == nil && r.at.IsZero() {
 		err = fmt.Errorf("postgres: role %q was not made by a rotation: its comment has no mark: %w", user, rotate.ErrConflict)
 	}
-	return err
+	return r, err
 }
 
 // Remove gives what user owns to the group, in every database, takes the rights
 // away that it was granted itself, and drops it.
 func (p *parallel) Remove(ctx context.Context, user string) error {
-	return p.admin(ctx, func(conn *pgx.Conn) error {
-		if err := marked(ctx, conn, user); err != nil {
-			if errors.Is(err, errNoRole) {
-				return nil
-			}
+	name, err := Ident(user)
+	if err != nil {
+		return err
+	}
+	err = p.admin(ctx, func(conn *pgx.Conn) error {
+		if err := removable(ctx, conn, user); err != nil { // before anything is taken away
 			return err
 		}
 		if err := p.strip(ctx, conn, user); err != nil {
 			return err
 		}
-		name, err := Ident(user)
-		if err != nil {
-			return err
-		}
-		return p.transact(ctx, conn, func(tx pgx.Tx) error {
-			var able bool
-			err := tx.QueryRow(ctx, "select rolcanlogin from pg_catalog.pg_roles where rolname = $1", user).Scan(&able)
-			switch {
-			case errors.Is(err, pgx.ErrNoRows):
-				return nil
-			case err != nil:
-				return fmt.Errorf("postgres: role %q: %w", user, err)
-			case able:
-				return fmt.Errorf("postgres: role %q may log in; disable it before it is removed: %w", user, rotate.ErrConflict)
+		return p.transact(ctx, conn, func(conn *pgx.Conn) error {
+			if err := removable(ctx, conn, user); err != nil {
+				return err
 			}
-			if _, err := tx.Exec(ctx, "drop role "+name); err != nil {
+			if err := run(ctx, conn, "drop role "+name); err != nil {
 				return fmt.Errorf("postgres: role %q: %w%s", user, err, detail(err))
 			}
 			return nil
 		}, p.group)
 	})
+	if errors.Is(err, errNoRole) {
+		return nil
+	}
+	return err
+}
+
+// removable refuses who can log in, and who has prepared transactions: when the
+// user is gone, only a superuser can end them.
+func removable(ctx context.Context, conn *pgx.Conn, user string) error {
+	if _, err := marked(ctx, conn, user); err != nil {
+		return err
+	}
+	var able bool
+	var n int
+	err := conn.QueryRow(ctx, `select rolcanlogin, (select pg_catalog.count(*) from pg_catalog.pg_prepared_xacts where owner = rolname)
+		from pg_catalog.pg_roles where rolname = $1`, oneTrip, user).Scan(&able, &n)
+	switch {
+	case err != nil:
+		return fmt.Errorf("postgres: role %q: %w", user, err)
+	case able:
+		return fmt.Errorf("postgres: role %q may log in; disable it before it is removed: %w", user, rotate.ErrConflict)
+	case n > 0:
+		return fmt.Errorf("postgres: role %q has %d prepared transactions; commit them or roll them back (pg_prepared_xacts)", user, n)
+	}
+	return nil
+}
+
+// Sessions counts prepared transactions, too: they need their user.
+func (p *parallel) Sessions(ctx context.Context, user string) (n int, err error) {
+	err = p.admin(ctx, func(conn *pgx.Conn) error {
+		if n, err = sessions(ctx, conn, user, everything); err != nil {
+			return err
+		}
+		var waiting int
+		err := conn.QueryRow(ctx, "select pg_catalog.count(*) from pg_catalog.pg_prepared_xacts where owner = $1", oneTrip, user).Scan(&waiting)
+		if err != nil {
+			return fmt.Errorf("postgres: the prepared transactions of %q: %w", user, err)
+		}
+		n += waiting
+		return nil
+	})
+	return n, err
+}
+
+// End makes the rotator a member of the user, if need be.
+func (p *parallel) End(ctx context.Context, user string) (n int, err error) {
+	err = p.admin(ctx, func(conn *pgx.Conn) error {
+		n, err = p.end(ctx, conn, user)
+		return err
+	})
+	if errors.Is(err, errNoRole) {
+		return 0, nil
+	}
+	return n, err
+}
+
+func (p *parallel) end(ctx context.Context, conn *pgx.Conn, user string) (int, error) {
+	err := p.transact(ctx, conn, func(conn *pgx.Conn) error {
+		if _, err := marked(ctx, conn, user); err != nil {
+			return err
+		}
+		return become(ctx, conn, user, "pg_signal_backend")
+	}, p.group)
+	if err != nil {
+		return 0, err
+	}
+	return end(ctx, conn, user, everything)
 }
 
 // detail is what a role that cannot be dropped has.
@@ -132,84 +192,61 @@ func detail(err error) string {
 	return ""
 }
 
-// dependent lists the databases with something that is owned by a role or
-// granted to it; the empty name stands for what belongs to no database.
-const dependent = `select distinct coalesce(d.datname, '') from pg_catalog.pg_shdepend s
-	join pg_catalog.pg_roles r on r.oid = s.refobjid left join pg_catalog.pg_database d on d.oid = s.dbid
-	where s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass and r.rolname = $1`
-
-// strip ends sessions and removes what keeps a role from being dropped.
+// strip ends sessions, if asked to, and takes from a user what keeps it from
+// being dropped.
 func (p *parallel) strip(ctx context.Context, conn *pgx.Conn, user string) error {
-	rows, err := conn.Query(ctx, dependent, user)
-	if err != nil {
-		return fmt.Errorf("postgres: what depends on role %q: %w", user, err)
+	if p.config.EndSessions {
+		if _, err := p.end(ctx, conn, user); err != nil {
+			return err
+		}
 	}
-	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("postgres: what depends on role %q: %w", user, err)
+	databases, err := dependent(ctx, conn, user)
+	if err != nil || len(databases) == 0 {
+		return err
 	}
-	if len(databases) == 0 && !p.config.EndSessions {
-		return nil
-	}
-	name, err := Ident(user)
+	err = p.transact(ctx, conn, func(conn *pgx.Conn) error { return become(ctx, conn, user, "") }, p.group)
 	if err != nil {
 		return err
 	}
-	err = p.transact(ctx, conn, func(tx pgx.Tx) error { return become(ctx, tx, user, name) }, p.group)
-	if err != nil {
-		return fmt.Errorf("postgres: role %q cannot be granted to the rotator: %w", user, err)
-	}
-	if p.config.EndSessions {
-		_, err := conn.Exec(ctx, "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where usename = $1", user)
-		if err != nil {
-			return fmt.Errorf("postgres: the sessions of %q cannot be ended: %w", user, err)
-		}
-	}
 	for _, database := range databases {
-		database = cmp.Or(database, conn.Config().Database)
-		if err := p.stripIn(ctx, conn, database, name); err != nil {
+		err := p.in(ctx, conn, database, func(conn *pgx.Conn) error {
+			return p.transact(ctx, conn, func(conn *pgx.Conn) error {
+				statements, err := holdings{user, p.group}.taken(ctx, conn)
+				if err != nil || len(statements) == 0 {
+					return err
+				}
+				return run(ctx, conn, statements...)
+			}, p.group)
+		})
+		if err != nil {
 			if isCode(err, "42501") {
 				err = fmt.Errorf("%w; what was granted to the user itself, only a member of its owner can take away", err)
 			}
-			return fmt.Errorf("postgres: what role %q has in database %q: %w", user, database, err)
+			return fmt.Errorf("postgres: what role %q has: %w", user, err)
 		}
 	}
 	return nil
 }
 
-// become makes the rotator a member of a role, unless it may act as it already.
-func become(ctx context.Context, tx pgx.Tx, user, name string) error {
-	var member, named bool
-	err := tx.QueryRow(ctx, "select pg_catalog.pg_has_role($1::pg_catalog.name, 'usage'), pg_catalog.current_setting('server_version_num')::int >= 160000", user).Scan(&member, &named)
-	if err != nil || member {
-		return err
-	}
-	grant := "grant " + name + " to current_user"
-	if named {
-		grant += " with inherit true"
-	}
-	_, err = tx.Exec(ctx, grant)
-	return err
-}
-
-// stripIn works in one database, and on what belongs to none.
-func (p *parallel) stripIn(ctx context.Context, conn *pgx.Conn, database, name string) error {
-	group, err := Ident(p.group)
+// become makes the rotator a member of a role, unless it may act as it, or as
+// enough, already.
+func become(ctx context.Context, conn *pgx.Conn, role, enough string) error {
+	name, err := Ident(role)
 	if err != nil {
 		return err
 	}
-	if config := conn.Config(); database != config.Database {
-		config.Database = database
-		if conn, err = pgx.ConnectConfig(ctx, config); err != nil {
-			return loginError(config.User, err)
+	var member, named bool
+	err = conn.QueryRow(ctx, `select pg_catalog.pg_has_role($1::pg_catalog.name, 'usage') or $2 <> '' and pg_catalog.pg_has_role($2::pg_catalog.name, 'usage'),
+		pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000`, oneTrip, role, enough).Scan(&member, &named)
+	if err == nil && !member {
+		grant := "grant " + name + " to current_user"
+		if named {
+			grant += " with inherit true"
 		}
-		defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is given up anyway
+		err = run(ctx, conn, grant)
 	}
-	return p.transact(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "reassign owned by "+name+" to "+group); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, "drop owned by "+name)
-		return err
-	})
+	if err != nil {
+		return fmt.Errorf("postgres: the rotator cannot act as role %q: %w", role, err)
+	}
+	return nil
 }

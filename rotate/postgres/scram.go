@@ -63,6 +63,9 @@ func Verifier(password source.Secret, o *VerifierOptions) (source.Secret, error)
 	if len(opts.Salt) < leastSalt || len(opts.Salt) > mostSalt {
 		return source.Secret{}, &OptionError{"Salt", fmt.Sprintf("has %d bytes; it should have from %d to %d", len(opts.Salt), leastSalt, mostSalt)}
 	}
+	if err := checkPassword(password); err != nil {
+		return source.Secret{}, err
+	}
 	return derive(password, opts.Salt, opts.Iterations)
 }
 
@@ -79,11 +82,7 @@ func newSalt() []byte {
 	return salt
 }
 
-// derive computes the verifier of a password that one can be computed of.
 func derive(password source.Secret, salt []byte, iterations int) (source.Secret, error) {
-	if err := checkPassword(password); err != nil {
-		return source.Secret{}, err
-	}
 	v, err := compute(password, salt, iterations)
 	if err != nil {
 		return source.Secret{}, err

@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -37,63 +35,80 @@ func (s *single) Next(_ context.Context, current source.Credential, _ string) (s
 
 // Set changes the password, unless another rotation has been there.
 func (s *single) Set(ctx context.Context, c rotate.Change) error {
-	return s.put(ctx, c, c.To.Password, func(m mark) (mark, error) {
+	clause, err := s.secret(c.To.Password)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, c, clause, func(m mark) (mark, error) {
 		return m.set(c.Token, c.From.Version), m.unspent(c)
 	})
 }
 
 // Undo sets the current password again.
 func (s *single) Undo(ctx context.Context, c rotate.Change) error {
-	return s.put(ctx, c, c.From.Password, func(m mark) (mark, error) {
+	clause, err := s.again(c.From.Password)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, c, clause, func(m mark) (mark, error) {
 		return mark{token: c.From.Version, spent: m.spend(c.Token).spent}, nil
 	})
 }
 
 // put gives the user a password and the mark that next makes of the one there.
-func (s *single) put(ctx context.Context, c rotate.Change, password source.Secret, next func(mark) (mark, error)) error {
-	clause, err := s.secret(password)
-	if err != nil {
-		return err
-	}
+func (s *single) put(ctx context.Context, c rotate.Change, clause string, next func(mark) (mark, error)) error {
 	user := c.To.Username
-	return s.change(ctx, func(tx pgx.Tx) error {
-		text, m, err := comment(ctx, tx, user)
+	return s.change(ctx, func(conn *pgx.Conn) error {
+		r, err := remarkOf(ctx, conn, user)
 		if err != nil {
 			return err
 		}
-		after, err := next(m)
+		after, err := next(r.mark)
 		if err != nil {
 			return err
 		}
-		if err := s.fence(ctx, c, m); err != nil {
+		if err := s.fence(ctx, c, r.mark); err != nil {
 			return err
 		}
-		if err := alter(ctx, tx, user, clause); err != nil {
-			return err
-		}
-		if m.token == after.token && !m.at.IsZero() && slices.Equal(m.spent, after.spent) {
-			return nil // it says so already, and since when
-		}
-		return write(ctx, tx, user, text, after)
+		return put(ctx, conn, r, clause, after)
 	}, user)
 }
 
-// Sessions counts those of user that logged in before its password was set.
+// The sessions that count are those from before the password was set.
+
 func (s *single) Sessions(ctx context.Context, user string) (n int, err error) {
-	err = s.admin(ctx, func(conn *pgx.Conn) error {
-		_, m, err := comment(ctx, conn, user)
-		if err != nil || m.at.IsZero() {
-			return err
-		}
-		hidden := 0
-		err = conn.QueryRow(ctx, `select pg_catalog.count(*) filter (where backend_start < $2), pg_catalog.count(*) filter (where backend_start is null)
-			from pg_catalog.pg_stat_activity where usename = $1`, user, m.at).Scan(&n, &hidden)
-		if err == nil && hidden > 0 {
-			err = fmt.Errorf("postgres: the rotator may not see when sessions of %q began; grant it pg_read_all_stats", user)
-		}
+	err = s.marked(ctx, user, func(conn *pgx.Conn, m mark) error {
+		n, err = sessions(ctx, conn, user, m.since())
 		return err
 	})
 	return n, err
+}
+
+func (s *single) End(ctx context.Context, user string) (n int, err error) {
+	err = s.marked(ctx, user, func(conn *pgx.Conn, m mark) error {
+		n, err = end(ctx, conn, user, m.since())
+		return err
+	})
+	return n, err
+}
+
+func (s *single) Uses(ctx context.Context, user string) (all []rotate.Use, err error) {
+	err = s.marked(ctx, user, func(conn *pgx.Conn, m mark) error {
+		all, err = uses(ctx, conn, user, m.since())
+		return err
+	})
+	return all, err
+}
+
+// marked runs f with the mark of user.
+func (s *single) marked(ctx context.Context, user string, f func(*pgx.Conn, mark) error) error {
+	return s.admin(ctx, func(conn *pgx.Conn) error {
+		r, err := remarkOf(ctx, conn, user)
+		if err != nil {
+			return err
+		}
+		return f(conn, r.mark)
+	})
 }
 
 // In place nothing is left behind.
