@@ -92,3 +92,8 @@ func code(t *testing.T, err error) string {
 	require.ErrorAs(t, err, &pg)
 	return pg.Code
 }
+
+func TestNewest(t *testing.T) {
+	server := pgtest.Newest(t, nil)
+	require.GreaterOrEqual(t, server.Version(), 180000)
+}

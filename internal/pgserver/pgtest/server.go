@@ -56,6 +56,22 @@ func New(t testing.TB, o *pgserver.Options) *pgserver.Server {
 	return s
 }
 
+// Newest starts a server of the newest version to be had for this test alone, see
+// [pgserver.Newest]. Nil options are the zero value.
+func Newest(t testing.TB, o *pgserver.Options) *pgserver.Server {
+	t.Helper()
+	bin, err := pgserver.Newest(t.Context(), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := pgserver.Options{}
+	if o != nil {
+		opts = *o
+	}
+	opts.Binaries = bin
+	return New(t, &opts)
+}
+
 // Runner is what TestMain is given: a *testing.M.
 type Runner interface{ Run() int }
 
