@@ -43,6 +43,7 @@ func newHouse(t *testing.T, server *pgserver.Server, odd string) *house {
 		fmt.Fprintf(&all, "create role %[1]s login in role %[2]s; alter role %[1]s set role to %[2]s; alter role %[1]s%[3]s; ",
 			pgserver.QuoteIdent(user), pgserver.QuoteIdent(h.db.Group), h.password(password))
 	}
+	all.WriteString(fill("alter role %[1]s set default_transaction_isolation to serializable; alter role %[1]s set default_transaction_read_only to on; alter role %[1]s set datestyle to German; ", h.rotator))
 	all.WriteString(fill("alter role %[1]s createrole; alter role %[1]s reset role; grant pg_read_all_stats to %[1]s; grant %[2]s, %[3]s, %[4]s to %[1]s with admin option",
 		h.rotator, h.db.Group, h.first.Username, h.other))
 	require.NoError(t, server.Exec(t.Context(), all.String()))
@@ -65,6 +66,14 @@ func (h *house) do(statement string, names ...string) {
 	defer admin.Close(context.Background()) //nolint:errcheck // the statement counts
 	_, err := admin.Exec(h.t.Context(), fill(statement, names...))
 	require.NoError(h.t, err)
+}
+
+// superuserIn opens a session of the superuser in another database.
+func (h *house) superuserIn(database string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(h.db.Server.DSN())
+	require.NoError(h.t, err)
+	config.Database = database
+	return pgx.ConnectConfig(h.t.Context(), config)
 }
 
 // config returns a configuration whose connections can be broken.
@@ -97,6 +106,14 @@ func (h *house) config() (*postgres.Config, *rotatetest.Line) {
 	}, line
 }
 
+// adminIn opens sessions of the rotator in another database.
+func (h *house) adminIn(database string) func(context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(h.db.Server.DatabaseDSN(database))
+	require.NoError(h.t, err)
+	config.User, config.Password, config.TLSConfig = h.rotator, "rotator's", nil
+	return func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, config) }
+}
+
 // end ends a session and waits until it is gone. The server's own waiting looks
 // every 100 ms only.
 func (h *house) end(pid uint64) {
@@ -120,6 +137,7 @@ func (h *house) harness(open func(*postgres.Config) (rotate.Target, error)) rota
 	target, err := open(config)
 	require.NoError(h.t, err)
 	second, _ := h.config()
+	second.Admin = h.adminIn("postgres") // where advisory locks are others
 	other, err := open(second)
 	require.NoError(h.t, err)
 	return rotatetest.TargetHarness{
@@ -142,8 +160,11 @@ func seen(t *testing.T, db *pgtest.DB) (all string) {
 	return all
 }
 
-// fill puts quoted names in the place of %s.
+// fill puts quoted names in the place of %s. Not all have to be used.
 func fill(statement string, names ...string) string {
+	if !strings.Contains(statement, "%") {
+		return statement
+	}
 	quoted := make([]any, len(names))
 	for i, name := range names {
 		quoted[i] = pgserver.QuoteIdent(name)

@@ -13,7 +13,10 @@ import (
 // has as a member of a group. They are written as the statements that take them
 // away, or hand them over to the group. In one database they are all that
 // pg_shdepend knows of, so that the user can be dropped afterwards.
-type holdings struct{ user, group string }
+type holdings struct {
+	user, group string
+	local       bool // without what belongs to no database
+}
 
 // dependent lists the databases with something that is owned by a role or
 // granted to it, the one of conn first; what belongs to no database is found
@@ -40,14 +43,12 @@ func (h holdings) taken(ctx context.Context, conn *pgx.Conn) (statements []strin
 	return h.collect(ctx, conn, h.owned, h.revokes, h.defaults, h.policies, h.mappings)
 }
 
-// handed are the statements that give the group what the user has, before it is
-// taken from the user.
-func (h holdings) handed(ctx context.Context, conn *pgx.Conn) (statements []string, err error) {
-	return h.collect(ctx, conn, h.grants, h.owned, h.sharedDefaults, h.sharedPolicies, h.revokes, h.defaults)
-}
+// A part finds holdings of one kind.
+type part func(ctx context.Context, conn *pgx.Conn) (statements []string, err error)
 
-// collect runs within a transaction, and leaves search_path as SQL is written for.
-func (h holdings) collect(ctx context.Context, conn *pgx.Conn, parts ...func(context.Context, *pgx.Conn) ([]string, error)) (all []string, err error) {
+// collect runs in a transaction, for which it makes names mean the system's own
+// objects; all others are written with their schemas.
+func (h holdings) collect(ctx context.Context, conn *pgx.Conn, parts ...part) (all []string, err error) {
 	if err := run(ctx, conn, "set local search_path = pg_catalog, pg_temp"); err != nil {
 		return nil, err
 	}
@@ -81,7 +82,7 @@ func (h holdings) owned(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return h.list(ctx, conn, roles+` select format('REASSIGN OWNED BY %I TO %I', $1, $2) where exists (
 		select from pg_shdepend, u where refclassid = 'pg_authid'::regclass and refobjid = u.oid and deptype = 'o'
 			and classid not in ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
-			and dbid in (0, (select oid from pg_database where datname = current_database())))`)
+			and dbid in (`+map[bool]string{false: "0, "}[h.local]+`(select oid from pg_database where datname = current_database())))`)
 }
 
 // objects are all that can be granted, with the privileges on them. What the
@@ -105,8 +106,11 @@ const objects = roles + `, objects (rank, kind, name, item, owner, acl) as (
 	-- and what newer servers have
 	),
 granted as (
-	select rank, kind, name, a.is_grantable as again, string_agg(a.privilege_type || item, ', ' order by item, a.privilege_type) as rights
-	from u, objects, aclexplode(acl) a where a.grantee = u.oid and owner <> u.oid group by 1, 2, 3, 4)`
+	select rank, kind, name, a.is_grantable as again, string_agg(a.privilege_type || item, ', ' order by item, a.privilege_type) as rights,
+		-- Where others may grant, too, the server might take one of them for who grants and revokes.
+		case when bool_or(exists (select from aclexplode(acl) o where o.is_grantable and o.grantee <> owner)) and kind <> 'PARAMETER'
+			then format('SET LOCAL ROLE %s; %%s; RESET ROLE', replace(quote_ident(pg_get_userbyid(owner)), '%', '%%')) else '%s' end as form
+	from u, objects, aclexplode(acl) a where a.grantee = u.oid and owner <> u.oid group by 1, 2, 3, 4, owner)`
 
 const newer = "-- and what newer servers have"
 
@@ -117,23 +121,36 @@ const parameters = `union all select 7, 'PARAMETER',
 
 // ofVersion is the query objects as the server of conn understands it.
 func ofVersion(conn *pgx.Conn) string {
-	number := conn.PgConn().ParameterStatus("server_version")
+	if atLeast15(conn) {
+		return strings.Replace(objects, newer, parameters, 1)
+	}
+	return objects
+}
+
+func atLeast15(conn *pgx.Conn) bool {
+	number := conn.PgConn().ParameterStatus("server_version") // such as 15.2 (Debian …) or 19beta1
 	if i := strings.IndexFunc(number, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
 		number = number[:i]
 	}
-	if major, _ := strconv.Atoi(number); major < 15 {
-		return objects
-	}
-	return strings.Replace(objects, newer, parameters, 1)
+	major, _ := strconv.Atoi(number) // no number: 0
+	return major >= 15
 }
 
 func (h holdings) grants(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	return h.list(ctx, conn, ofVersion(conn)+` select format('GRANT %s ON %s %s TO %I%s', rights, kind, name, $2, case when again then ' WITH GRANT OPTION' else '' end)
-		from granted order by rank, kind, name, again`)
+	return h.list(ctx, conn, ofVersion(conn)+` select format(form, format('GRANT %s ON %s %s TO %I%s', rights, kind, name, $2, case when again then ' WITH GRANT OPTION' else '' end))
+		from granted `+h.where()+` order by rank, kind, name, again`)
 }
 
 func (h holdings) revokes(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	return h.list(ctx, conn, ofVersion(conn)+` select format('REVOKE %s ON %s %s FROM %I', rights, kind, name, $1) from granted order by rank, kind, name, again`)
+	return h.list(ctx, conn, ofVersion(conn)+` select format(form, format('REVOKE %s ON %s %s FROM %I', rights, kind, name, $1)) from granted `+h.where()+` order by rank, kind, name, again`)
+}
+
+// where leaves out databases, tablespaces and parameters.
+func (h holdings) where() string {
+	if h.local {
+		return "where rank not in (1, 7)"
+	}
+	return ""
 }
 
 // preset are default privileges, as what differs from the server's own: of

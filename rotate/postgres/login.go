@@ -1,29 +1,30 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/rekey-go/rekey/pool/verify"
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/source"
 )
 
-// login opens a session with credential.
-func (s *server) login(ctx context.Context, c source.Credential) (*pgx.Conn, error) {
+// login opens a session with credential, in the application's database if no
+// other is named.
+func (s *server) login(ctx context.Context, c source.Credential, database string) (*pgx.Conn, error) {
 	config := s.config.Login.Copy()
+	config.Database = cmp.Or(database, config.Database)
 	config.User, config.Password = c.Username, c.Password.Reveal()
 	return pgx.ConnectConfig(ctx, config)
 }
 
 // rejected reports whether the database has rejected a login: a wrong password
-// or no such role, or one that may not log in.
-func rejected(err error) bool { return isCode(err, "28P01", "28000") }
+// or no such role (28P01), one that may not log in (28000), or not here (42501).
+func rejected(err error) bool { return isCode(err, "28P01", "28000", "42501") }
 
 // loginError keeps the password out of what pgx returns with a configuration.
 func loginError(user string, err error) error {
@@ -41,7 +42,7 @@ func loginError(user string, err error) error {
 
 // Accepts logs in.
 func (s *server) Accepts(ctx context.Context, credential source.Credential) (bool, error) {
-	conn, err := s.login(ctx, credential)
+	conn, err := s.login(ctx, credential, "")
 	switch {
 	case err == nil:
 		hangUp(ctx, conn) // it was let in
@@ -56,9 +57,9 @@ func (s *server) Accepts(ctx context.Context, credential source.Credential) (boo
 // current one and runs the checks. A current user who cannot log in any more has
 // no rights to compare.
 func (s *server) Verify(ctx context.Context, c rotate.Change) error {
-	conn, err := s.login(ctx, c.To)
+	conn, err := s.login(ctx, c.To, "")
 	switch {
-	case rejected(err), isCode(err, "42501"): // no right to connect
+	case rejected(err):
 		return fmt.Errorf("%w: %w", rotate.ErrUnfit, loginError(c.To.Username, err))
 	case err != nil:
 		return loginError(c.To.Username, err)
@@ -77,34 +78,6 @@ func (s *server) Verify(ctx context.Context, c rotate.Change) error {
 			return fmt.Errorf("postgres: the checks of user %q did not come to an end: %w", c.To.Username, err)
 		}
 		return fmt.Errorf("postgres: user %q: %w: %w", c.To.Username, rotate.ErrUnfit, err)
-	}
-	return nil
-}
-
-// compare looks for rights of c.From that c.To, whose session is conn, lacks.
-func (s *server) compare(ctx context.Context, conn *pgx.Conn, c rotate.Change) error {
-	current, err := s.login(ctx, c.From)
-	switch {
-	case rejected(err):
-		return nil
-	case err != nil:
-		return loginError(c.From.Username, err)
-	}
-	defer hangUp(ctx, current)
-	from, err := verify.RoleOf(ctx, current)
-	if err != nil {
-		return fmt.Errorf("postgres: the rights of %q: %w", c.From.Username, err)
-	}
-	to, err := verify.RoleOf(ctx, conn)
-	if err != nil {
-		return fmt.Errorf("postgres: the rights of %q: %w", c.To.Username, err)
-	}
-	lost, err := verify.Lost(ctx, conn, from, to)
-	if err != nil {
-		return fmt.Errorf("postgres: the rights of %q and %q: %w", c.From.Username, c.To.Username, err)
-	}
-	if len(lost) > 0 {
-		return fmt.Errorf("postgres: user %q lacks what %q may do: %s: %w", c.To.Username, c.From.Username, strings.Join(lost, "; "), rotate.ErrUnfit)
 	}
 	return nil
 }

@@ -99,15 +99,56 @@ func TestSettingsAreCopied(t *testing.T) {
 	t.Parallel()
 	h, target := grouped(t, nil)
 	h.do(`alter role %[1]s connection limit 7; alter role %[1]s set search_path to public, "Odd, ""s""", pg_catalog;
-		alter role %[1]s set statement_timeout to '90s'; alter role %[1]s in database %[2]s set work_mem to '8MB'; alter role %[1]s set my.own to 'it''s = \x'`,
-		h.first.Username, h.db.Name)
+		alter role %[1]s set statement_timeout to '90s'; alter role %[1]s in database %[2]s set work_mem to '8MB'; alter role %[1]s set my.own to 'it''s = \x';
+		alter role %[1]s set client_encoding to latin1; alter role %[1]s valid until '2099-12-31 23:59:59.5+02'`, h.first.Username, h.db.Name)
 	require.ErrorContains(t, h.tryNext(target), "GRANT SET ON PARAMETER")
 	h.do("grant set on parameter my.own to %s", h.rotator)
 	c := h.next(target, h.first, "second")
-	const settings = `select rolconnlimit || ' ' || (select string_agg(setdatabase || ':' || s, ' ' order by setdatabase, s)
+	const settings = `select rolconnlimit || ' ' || rolvaliduntil || ' ' || (select string_agg(setdatabase || ':' || s, ' ' order by setdatabase, s)
 		from pg_db_role_setting, unnest(setconfig) s where setrole = r.oid) from pg_roles r where rolname = $1`
 	require.Equal(t, h.value(settings, h.first.Username), h.value(settings, c.To.Username))
 	require.Contains(t, h.value(settings, c.To.Username), `search_path=public, "Odd, ""s""", pg_catalog`)
+	require.NoError(t, target.Verify(t.Context(), c))
+}
+
+// Two secrets may have their users in one group.
+func TestUsersOfOtherSecretsAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	h, target := grouped(t, nil)
+	left := func(current source.Credential) []string {
+		left, err := target.Left(t.Context(), rotate.State{Current: rotate.Version{Token: current.Version, Credential: current}})
+		require.NoError(t, err)
+		return left
+	}
+	mine := h.next(target, h.first, "mine")
+	theirs := h.next(target, source.Credential{Username: h.other, Version: "their first"}, "theirs")
+	require.Equal(t, []string{h.first.Username}, left(mine.To))
+	require.Equal(t, []string{h.other}, left(theirs.To))
+	again := h.next(target, mine.To, "mine again")
+	require.Equal(t, []string{h.first.Username, mine.To.Username}, left(again.To))
+	require.Empty(t, left(source.Credential{Username: "whoever"}))
+	require.Empty(t, left(source.Credential{}))
+}
+
+// Nobody would ever retire it.
+func TestTheFirstUserHasToBeAMember(t *testing.T) {
+	t.Parallel()
+	h, target := grouped(t, nil)
+	h.do("revoke %s from %s", h.db.Group, h.first.Username)
+	require.ErrorContains(t, h.tryNext(target), "is not a member of group")
+	require.Equal(t, "none", h.value("select coalesce(shobj_description(oid, 'pg_authid'), 'none') from pg_roles where rolname = $1", h.first.Username))
+	h.do("grant %s to %s", h.db.Group, h.first.Username)
+	require.NoError(t, h.tryNext(target))
+}
+
+// A user who may log in loses nothing.
+func TestRemoveBeginsWithALook(t *testing.T) {
+	t.Parallel()
+	h, target := grouped(t, nil)
+	h.next(target, h.first, "second")
+	h.do("create table granted (x int); alter table granted owner to %[2]s; grant select on granted to %[1]s", h.first.Username, h.db.Group)
+	require.ErrorIs(t, target.Remove(t.Context(), h.first.Username), rotate.ErrConflict)
+	require.Equal(t, "1", h.value("select count(*)::text from pg_class, aclexplode(relacl) where relname = 'granted' and grantee = $1::regrole", h.first.Username))
 }
 
 // What a user has of its own is found in every database.
@@ -124,6 +165,8 @@ func TestRemoveCleansUp(t *testing.T) {
 		require.NoError(t, err)
 		_, err = conn.Exec(t.Context(), fill(`alter database %[2]s owner to %[3]s; create table legacy (x int); alter table legacy owner to %[1]s; grant usage, create on schema public to %[1]s;
 			create table granted (x int); alter table granted owner to %[3]s; grant select (x) on granted to %[1]s; grant connect on database %[2]s to %[1]s;
+			create policy mine on granted to %[1]s using (true); create policy shared on granted to %[1]s, %[3]s using (true);
+			alter default privileges for role %[1]s revoke execute on functions from public; alter default privileges for role %[3]s grant insert on tables to %[1]s;
 			grant create on schema public to %[3]s; alter default privileges for role %[1]s grant select on tables to public`,
 			h.first.Username, database, h.db.Group))
 		require.NoError(t, err)
@@ -141,6 +184,7 @@ func TestRemoveCleansUp(t *testing.T) {
 	require.NoError(t, target.Remove(ctx, user))
 	require.Equal(t, "0", h.value("select count(*)::text from pg_roles where rolname = $1", user))
 	require.Equal(t, h.db.Group, h.value("select tableowner from pg_tables where tablename = 'legacy'"))
+	require.Equal(t, "shared", h.value("select string_agg(polname, ' ') from pg_policy"))
 	require.Equal(t, h.db.Group, owner(t, h.login(c.To, second), "legacy"))
 	require.NoError(t, session.Ping(ctx), "sessions live on")
 	require.NoError(t, session.Close(ctx))

@@ -211,7 +211,7 @@ func (p *parallel) strip(ctx context.Context, conn *pgx.Conn, user string) error
 	for _, database := range databases {
 		err := p.in(ctx, conn, database, func(conn *pgx.Conn) error {
 			return p.transact(ctx, conn, func(conn *pgx.Conn) error {
-				statements, err := holdings{user, p.group}.taken(ctx, conn)
+				statements, err := holdings{user: user, group: p.group}.taken(ctx, conn)
 				if err != nil || len(statements) == 0 {
 					return err
 				}

@@ -224,6 +224,24 @@ func TestCrashBeforeAndAfterEachStep(t *testing.T) {
 	}
 }
 
+// A password that we would not make can be set again.
+func TestAnyPasswordIsSetAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, pgtest.Server(t), "")
+	config, _ := h.config()
+	target, err := postgres.SingleUser(config)
+	require.NoError(t, err)
+	h.first.Password = source.NewSecret("größe")
+	h.do("alter role %s password 'größe'", h.first.Username)
+	c := h.next(target, h.first, "second")
+	require.NoError(t, target.Undo(t.Context(), c))
+	accepted, err := target.Accepts(t.Context(), h.first)
+	require.NoError(t, err)
+	require.True(t, accepted)
+	c.From.Password = source.Secret{}
+	require.ErrorAs(t, target.Undo(t.Context(), c), new(*postgres.PasswordError))
+}
+
 func TestARehearsalOfASingleUserIsForced(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
