@@ -45,7 +45,7 @@ func checkFields(t *testing.T, k *keeper) {
 	name := k.first.Credential.FieldNames()[0]
 	text := "canary of a field " + drawToken()
 	k.secrets = append(k.secrets, text)
-	bring := map[string]source.Secret{name: source.NewSecret(text), "made by the rotation": source.NewSecret(text + "+")}
+	bring := map[string]source.Secret{name: source.NewSecret(text), "made_by_the_rotation": source.NewSecret(text + "+")}
 	next := k.version()
 	k.ok(k.Store.Create(t.Context(), next.Token, next.Credential.WithFields(bring)))
 	fields := make(map[string]source.Secret)
