@@ -5,7 +5,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
-NESTED = internal/containertest pool/otelpool internal/judges internal/faults examples/vault
+NESTED = internal/containertest pool/otelpool rotate/kubernetes internal/judges internal/faults examples/vault
 # What takes minutes to compile is compiled once: without the race detector.
 HEAVY  = pool/otelpool/internal/alerttest
 
@@ -17,17 +17,17 @@ FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
 
-.PHONY: all test test-root test-nested vault compiler lint vuln bench bench-smoke fuzz crash
+.PHONY: all test test-root test-nested vault kubernetes compiler lint vuln bench bench-smoke fuzz crash
 
 all: lint test
 
 ## test: everything, with the race detector, on real servers
 test: test-root test-nested
 
-test-root: compiler vault
+test-root: compiler vault kubernetes
 	go test -race -timeout 20m -shuffle=on $(TESTFLAGS) ./...
 
-test-nested: compiler vault
+test-nested: compiler vault kubernetes
 	internal/containertest/setup.sh
 	for m in $(NESTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 	for m in $(HEAVY); do go -C $$m test -shuffle=on $(TESTFLAGS) ./... || exit 1; done
@@ -47,6 +47,11 @@ compiler:
 vault:
 	go run ./internal/vaultserver/prepare
 	command -v vault >/dev/null || go -C $(AGENT) build -tags minimal -o /dev/null .
+
+## kubernetes: the real API server for the tests, which takes minutes to build the first
+## time
+kubernetes:
+	go run ./internal/kubeserver/prepare
 
 ## lint: golangci-lint and vet over all modules
 lint:
