@@ -64,7 +64,7 @@
 // # The client
 //
 // Address, credentials and retries are those of the client that is passed in. It
-// waits as the server says where it is told to slow down (429, Retry-After). A
-// rotation makes about thirty requests; with client-go's default of five a second
-// (rest.Config.QPS) they take some seconds.
+// waits as the server says where it is told to slow down (429, Retry-After). Read
+// makes three requests, Create seven or eight, Promote and Restore seven to nine: with
+// client-go's default of five a second (rest.Config.QPS) they take a second or two.
 package kubernetes

@@ -202,7 +202,7 @@ func (b *bench) replace(name string, data map[string][]byte) {
 
 func (b *bench) patch(name, patch string) {
 	b.t.Helper()
-	_, err := b.admin.CoreV1().Secrets(b.namespace).Patch(b.t.Context(), name, types.MergePatchType, []byte(patch), meta.PatchOptions{})
+	_, err := b.admin.CoreV1().Secrets(b.namespace).Patch(context.WithoutCancel(b.t.Context()), name, types.MergePatchType, []byte(patch), meta.PatchOptions{})
 	require.NoError(b.t, err)
 }
 
