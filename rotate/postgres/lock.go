@@ -22,7 +22,12 @@ func Lock(c *Config, name string) func(ctx context.Context) (unlock func(), err 
 		if err != nil {
 			return nil, loginError("the rotator's own user", err)
 		}
-		unlock := func() { hangUp(ctx, conn) } // either way the lock ends
+		unlock := func() { // hanging up gives it back as well, but does not wait for that
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.LockTimeout)
+			defer cancel()
+			_, _ = conn.Exec(ctx, "select pg_catalog.pg_advisory_unlock_all()")
+			hangUp(ctx, conn)
+		}
 		var locked bool
 		err = conn.QueryRow(ctx, "select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))", "rekey secret "+name).Scan(&locked)
 		switch {
