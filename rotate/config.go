@@ -55,7 +55,7 @@ type Config struct {
 	Store  Store
 	Target Target
 
-	// Generate draws the next password.
+	// Generate draws the next password. Nil: Target.Next does.
 	Generate func() (source.Secret, error)
 
 	// Approve is asked before the first step that changes what the current
@@ -114,8 +114,8 @@ type Config struct {
 }
 
 func (c *Config) withDefaults() (Config, error) {
-	if c == nil || c.Store == nil || c.Target == nil || c.Generate == nil {
-		return Config{}, errors.New("rotate: the configuration needs Store, Target and Generate")
+	if c == nil || c.Store == nil || c.Target == nil {
+		return Config{}, errors.New("rotate: the configuration needs Store and Target")
 	}
 	if _, ok := c.Target.(Discarder); c.Target.Strategy().Dual && !ok {
 		return Config{}, errors.New("rotate: the strategy of Target is Dual; the target should be a Discarder")

@@ -134,7 +134,10 @@ func (r *run) create(ctx context.Context, token string) error {
 		if err != nil {
 			return err
 		}
-		if next.Password.Reveal() == "" {
+		if next.Password.IsEmpty() {
+			if r.config.Generate == nil {
+				return errors.New("the target draws no password; set Config.Generate")
+			}
 			if next.Password, err = r.config.Generate(); err != nil {
 				return err
 			}

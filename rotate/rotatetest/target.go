@@ -31,8 +31,12 @@ type TargetHarness struct {
 	// Longest is how many bytes a password may have. Zero: 1000 are not too many.
 	Longest int
 
+	// Draws: Next returns the password, as nobody else can draw it.
+	Draws bool
+
 	// Overwrite gives a user another password, by the means of an operator who
-	// does not know of rotations.
+	// does not know of rotations. If Target draws, it is enough that the user's own
+	// is not accepted any more.
 	Overwrite func(t *testing.T, user, password string)
 
 	// Weaken takes something away from a user that the application needs and
@@ -99,7 +103,8 @@ type subject struct {
 func prepare(t *testing.T, open func(*testing.T) TargetHarness) *subject {
 	t.Helper()
 	h := open(t)
-	s := &subject{TargetHarness: h, t: t, strategy: h.Target.Strategy(), secrets: []string{h.Current.Password.Reveal()}}
+	s := &subject{TargetHarness: h, t: t, strategy: h.Target.Strategy()}
+	s.hide(h.Current.Password)
 	s.accepts(h.Current, true)
 	return s
 }
@@ -110,10 +115,25 @@ func (s *subject) change(from source.Credential) rotate.Change {
 	token := drawToken()
 	to, err := s.Target.Next(s.t.Context(), from, token)
 	s.ok(err)
-	password := "canary-" + rand.Text()
-	s.secrets = append(s.secrets, password)
-	to.Password, to.Version = source.NewSecret(password), token
+	switch drawn := to.Password.Reveal() != ""; {
+	case drawn != s.Draws:
+		s.t.Fatalf("Next draws a password: %v, should be %v", drawn, s.Draws)
+	case !drawn:
+		to.Password = source.NewSecret("canary-" + rand.Text())
+	}
+	s.hide(to.Password)
+	to.Version = token
 	return rotate.Change{Token: token, From: from, To: to}
+}
+
+// hide has errors and what is seen searched for a password: for each of its lines
+// that is not there by chance.
+func (s *subject) hide(password source.Secret) {
+	for line := range strings.Lines(password.Reveal()) {
+		if line = strings.TrimSpace(line); len(line) >= 20 {
+			s.secrets = append(s.secrets, line)
+		}
+	}
 }
 
 func drawToken() string {
