@@ -251,3 +251,34 @@ func TestEndToEndRaceWithoutALock(t *testing.T) {
 		}
 	})
 }
+
+// Finish ends what a crash has left, wherever that was, and begins nothing.
+func TestEndToEndFinish(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		for _, at := range []rotate.Step{rotate.StepCreate, rotate.StepSet, rotate.StepPromote} {
+			ctx, crash := context.WithCancel(t.Context())
+			rotation := ""
+			s.config.Audit = func(e rotate.Event) {
+				if e.Step == at && e.Outcome == rotate.OK {
+					rotation = e.Rotation
+					crash()
+				}
+			}
+			_, _ = s.rotator().Rotate(ctx)
+			require.Error(t, ctx.Err())
+			s.config.Audit = nil
+			_, err := s.rotator().Finish(t.Context())
+			require.NoError(t, err)
+			status := s.sound()
+			require.Empty(t, status.Left)
+			if at != rotate.StepCreate { // whose line names the rotation only where the store's answer came
+				require.Equal(t, rotation, status.Current.Token)
+			}
+			result, err := s.rotator().Finish(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, result.Rotation)
+			require.Empty(t, result.Retired)
+			require.Equal(t, status, s.sound())
+		}
+	})
+}
