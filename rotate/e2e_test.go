@@ -271,9 +271,7 @@ func TestEndToEndFinish(t *testing.T) {
 			require.NoError(t, err)
 			status := s.sound()
 			require.Empty(t, status.Left)
-			if at != rotate.StepCreate { // whose line names the rotation only where the store's answer came
-				require.Equal(t, rotation, status.Current.Token)
-			}
+			require.Equal(t, rotation, status.Current.Token)
 			result, err := s.rotator().Finish(t.Context())
 			require.NoError(t, err)
 			require.Empty(t, result.Rotation)

@@ -129,7 +129,8 @@ func (r *run) read(ctx context.Context) error {
 
 // create draws the next credential and makes it durable.
 func (r *run) create(ctx context.Context, token string) error {
-	return r.step(ctx, StepCreate, token, func(ctx context.Context) error {
+	r.result.Rotation, r.result.From, r.result.To = token, r.state.Current.Token, token
+	return r.step(ctx, StepCreate, "", func(ctx context.Context) error {
 		next, err := r.config.Target.Next(ctx, r.state.Current.Credential, token)
 		if err != nil {
 			return err
@@ -324,9 +325,6 @@ func (r *run) step(ctx context.Context, step Step, user string, f func(context.C
 // ended writes the second line.
 func (r *run) ended(e Event, begun time.Time, err error) error {
 	e.Time, e.Took, e.Outcome = time.Now(), time.Since(begun), OK
-	if e.Rotation == "" { // create has just named it
-		e.Rotation = r.result.Rotation
-	}
 	if err != nil {
 		err = fmt.Errorf("rotate: %s: %s: %w", r.config.Store.Name(), e.Step, err)
 		e.Outcome, e.Err, e.Class = Failed, err, Class(err)
