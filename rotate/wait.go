@@ -101,7 +101,7 @@ func (r *run) leave(ctx context.Context, user, version string) (left int, err er
 			return 0, nil
 		case err == nil:
 			left = n
-		case ctx.Err() == nil:
+		case !over(ctx):
 			return left, err
 		}
 		select {
@@ -110,6 +110,13 @@ func (r *run) leave(ctx context.Context, user, version string) (left int, err er
 			return left, ctx.Err()
 		}
 	}
+}
+
+// over reports whether ctx has ended. Its deadline has some effects a little
+// earlier, such as on a login that is under way.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // retire retires the users, or the passwords, that earlier rotations have left
