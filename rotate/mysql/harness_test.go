@@ -28,12 +28,12 @@ import (
 // A house is a database with users who rotate, and a rotator who has no more
 // rights than the package's documentation lists.
 type house struct {
-	t       *testing.T
-	db      *mysqltest.DB
-	rotator string
-	first   source.Credential
-	other   string // the second of the alternating users
-	mode    string // sql_mode of the rotator's sessions
+	t           *testing.T
+	db          *mysqltest.DB
+	rotatorUser string
+	first       source.Credential
+	other       string // the second of the alternating users
+	mode        string // sql_mode of the rotator's sessions
 }
 
 // logged has a server write down every statement, and have a database for marks.
@@ -49,16 +49,16 @@ func newHouse(t *testing.T, product mysqlserver.Product, odd string) *house {
 		}
 	})
 	h.first = source.Credential{Username: h.db.Role("1" + odd), Password: source.NewSecret("canary-" + rand.Text()), Version: "first"}
-	h.rotator, h.other = h.db.Role("rot"+odd), h.db.Role("2"+odd)
-	for user, password := range map[string]string{h.rotator: "rotator's", h.first.Username: h.first.Password.Reveal(), h.other: "nobody's"} {
+	h.rotatorUser, h.other = h.db.Role("rot"+odd), h.db.Role("2"+odd)
+	for user, password := range map[string]string{h.rotatorUser: "rotator's", h.first.Username: h.first.Password.Reveal(), h.other: "nobody's"} {
 		h.do("create user %s"+h.identified(password), user)
 		t.Cleanup(func() { h.do("drop user if exists %s", user) })
 	}
 	h.db.Grant(h.first.Username)
 	h.db.Grant(h.other)
-	h.do("grant create user, process on *.* to %s", h.rotator)
+	h.do("grant create user, process on *.* to %s", h.rotatorUser)
 	if product == mysqlserver.MariaDB {
-		h.do("grant create, select, insert, update on rekey.* to %s", h.rotator)
+		h.do("grant create, select, insert, update on rekey.* to %s", h.rotatorUser)
 	}
 	return h
 }
@@ -116,7 +116,7 @@ func (c *connector) Driver() driver.Driver { return &my.MySQLDriver{} }
 
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config := c.db.Server.AppConfig("")
-	config.User, config.Passwd = c.rotator, "rotator's"
+	config.User, config.Passwd = c.rotatorUser, "rotator's"
 	config.Params = map[string]string{"sql_mode": "'" + c.mode + "'"}
 	session := new(rotatetest.Session)
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
