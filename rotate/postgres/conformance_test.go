@@ -44,6 +44,43 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// On the newest version a whole rotation, undone and done and retired, and a late
+// one, by the rotator with the same few rights.
+func TestRotations(t *testing.T) {
+	for _, s := range strategies {
+		t.Run(s.name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, server *pgserver.Server) {
+				h := newHouse(t, server, "")
+				h.rotates(s.open(h))
+				h.fences(s.open(h))
+			})
+		})
+	}
+}
+
+// fences has a rotation come too late.
+func (h *house) fences(open func(*postgres.Config) (rotate.Target, error)) {
+	t, ctx := h.t, h.t.Context()
+	config, _ := h.config()
+	target, err := open(config)
+	require.NoError(t, err)
+	late := rotate.Change{Token: "late", From: source.Credential{Username: h.first.Username, Password: source.NewSecret("long ago"), Version: "long ago"}}
+	late.To, err = target.Next(ctx, late.From, late.Token)
+	require.NoError(t, err)
+	late.To.Password = source.NewSecret("late")
+	if target.Strategy().Leaves { // each rotation has a user of its own
+		return
+	}
+	if !target.Strategy().InPlace { // which is marked
+		late.From.Username, late.To.Username = h.other, h.first.Username
+	}
+	require.ErrorIs(t, target.Set(ctx, late), rotate.ErrConflict)
+	require.ErrorIs(t, target.Undo(ctx, late), rotate.ErrConflict)
+	accepted, err := target.Accepts(ctx, late.To)
+	require.NoError(t, err)
+	require.False(t, accepted)
+}
+
 // oddNames are parts of names. With the rest they have at most 63 bytes.
 var oddNames = []string{
 	`"; drop role x; --`, `'o''neil`, `\`, ` blank `, `UPPER`, `größe`, `🗝️`, `$1 %s`, `[rekey a 2026-01-01T00:00:00Z]`, "\n", `a very long name, of sixty-three bytes, or`,
@@ -71,6 +108,7 @@ func (h *house) rotates(open func(*postgres.Config) (rotate.Target, error)) {
 	config, _ := h.config()
 	target, err := open(config)
 	require.NoError(t, err)
+	postgres.Cheap(target)
 	for _, undo := range []bool{true, false} {
 		token := fmt.Sprint("rotation ", undo)
 		to, err := target.Next(ctx, h.first, token)

@@ -3,18 +3,63 @@ package postgres_test
 import (
 	"context"
 	"crypto/rand"
+	"log"
 	"os"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/rotate/postgres"
 	"github.com/rekey-go/rekey/source"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	code := pgtest.Main(m)
+	if newest.server != nil {
+		if err := newest.server.Close(); err != nil {
+			log.Println(err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// newest is the server of the newest version.
+var newest struct {
+	once   sync.Once
+	server *pgserver.Server
+	err    error
+}
+
+func newestServer(t *testing.T) *pgserver.Server {
+	t.Helper()
+	newest.once.Do(func() {
+		var bin string
+		if bin, newest.err = pgserver.Newest(context.Background(), os.Stderr); newest.err == nil {
+			newest.server, newest.err = pgserver.Start(context.Background(), &pgserver.Options{Own: true, Binaries: bin, Settings: map[string]string{"max_prepared_transactions": "5"}})
+		}
+	})
+	require.NoError(t, newest.err)
+	return newest.server
+}
+
+// onBoth runs a test on the server that all tests use, and on the newest: from
+// PostgreSQL 16 on, CREATEROLE is less than it was.
+func onBoth(t *testing.T, test func(*testing.T, *pgserver.Server)) {
+	for name, server := range map[string]func(*testing.T) *pgserver.Server{
+		"usual":  func(t *testing.T) *pgserver.Server { return pgtest.Server(t) },
+		"newest": newestServer,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, server(t))
+		})
+	}
+}
 
 // A role is one that may log in, on a connection of the superuser.
 type role struct {

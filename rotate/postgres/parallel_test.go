@@ -4,10 +4,12 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/postgres"
@@ -17,7 +19,12 @@ import (
 // grouped is a house with a target for its group, made by change.
 func grouped(t *testing.T, options func(*postgres.Config)) (*house, rotate.Target) {
 	t.Helper()
-	h := newHouse(t, pgtest.Server(t), "")
+	return groupedOn(t, pgtest.Server(t), options)
+}
+
+func groupedOn(t *testing.T, server *pgserver.Server, options func(*postgres.Config)) (*house, rotate.Target) {
+	t.Helper()
+	h := newHouse(t, server, "")
 	config, _ := h.config()
 	if options != nil {
 		options(config)
@@ -68,9 +75,10 @@ func (h *house) value(query string, args ...any) (text string) {
 	return text
 }
 
-func TestObjectsBelongToTheGroup(t *testing.T) {
-	t.Parallel()
-	h, target := grouped(t, nil)
+func TestObjectsBelongToTheGroup(t *testing.T) { onBoth(t, testObjectsBelongToTheGroup) }
+
+func testObjectsBelongToTheGroup(t *testing.T, server *pgserver.Server) {
+	h, target := groupedOn(t, server, nil)
 	h.do("create role %[2]s; alter default privileges for role %[1]s grant select on tables to %[2]s; grant create on schema public to %[1]s", h.db.Group, h.db.Role("reader"))
 	c := h.next(target, h.first, "second")
 	_, err := h.login(c.To, h.db.Name).Exec(t.Context(), "create table made (x int)")
@@ -95,9 +103,10 @@ func TestARightOfTheUserItselfIsMissed(t *testing.T) {
 	require.NoError(t, target.Verify(t.Context(), c))
 }
 
-func TestSettingsAreCopied(t *testing.T) {
-	t.Parallel()
-	h, target := grouped(t, nil)
+func TestSettingsAreCopied(t *testing.T) { onBoth(t, testSettingsAreCopied) }
+
+func testSettingsAreCopied(t *testing.T, server *pgserver.Server) {
+	h, target := groupedOn(t, server, nil)
 	h.do(`alter role %[1]s connection limit 7; alter role %[1]s set search_path to public, "Odd, ""s""", pg_catalog;
 		alter role %[1]s set statement_timeout to '90s'; alter role %[1]s in database %[2]s set work_mem to '8MB'; alter role %[1]s set my.own to 'it''s = \x';
 		alter role %[1]s set client_encoding to latin1; alter role %[1]s valid until '2099-12-31 23:59:59.5+02'`, h.first.Username, h.db.Name)
@@ -152,9 +161,10 @@ func TestRemoveBeginsWithALook(t *testing.T) {
 }
 
 // What a user has of its own is found in every database.
-func TestRemoveCleansUp(t *testing.T) {
-	t.Parallel()
-	h, target := grouped(t, nil)
+func TestRemoveCleansUp(t *testing.T) { onBoth(t, testRemoveCleansUp) }
+
+func testRemoveCleansUp(t *testing.T, server *pgserver.Server) {
+	h, target := groupedOn(t, server, nil)
 	second := h.db.Name + "_b"
 	h.do("create database %s", second)
 	for _, database := range []string{h.db.Name, second} {
@@ -196,9 +206,10 @@ func owner(t *testing.T, conn *pgx.Conn, table string) (name string) {
 	return name
 }
 
-func TestRemoveEndsSessionsIfAsked(t *testing.T) {
-	t.Parallel()
-	h, target := grouped(t, func(c *postgres.Config) { c.EndSessions = true })
+func TestRemoveEndsSessionsIfAsked(t *testing.T) { onBoth(t, testRemoveEndsSessionsIfAsked) }
+
+func testRemoveEndsSessionsIfAsked(t *testing.T, server *pgserver.Server) {
+	h, target := groupedOn(t, server, func(c *postgres.Config) { c.EndSessions = true })
 	h.next(target, h.first, "second")
 	session := h.login(h.first, h.db.Name)
 	n, err := target.Sessions(t.Context(), h.first.Username)
@@ -210,10 +221,36 @@ func TestRemoveEndsSessionsIfAsked(t *testing.T) {
 	require.Equal(t, "0", h.value("select count(*)::text from pg_stat_activity where usename = $1", h.first.Username))
 }
 
-// A new user that owns something already is not dropped in haste.
-func TestUndoKeepsWhoOwnsSomething(t *testing.T) {
+// A prepared transaction needs its user: others cannot commit it.
+func TestPreparedTransactionsAreWaitedFor(t *testing.T) {
 	t.Parallel()
-	h, target := grouped(t, nil)
+	h, target := groupedOn(t, newestServer(t), nil)
+	ctx, user := t.Context(), h.first.Username
+	h.do("alter role %s reset role", user)
+	session := h.login(h.first, h.db.Name)
+	_, err := session.Exec(ctx, "begin; insert into orders (item) values ('x'); prepare transaction 'x'")
+	require.NoError(t, err)
+	require.NoError(t, session.Close(ctx))
+	h.next(target, h.first, "second")
+	require.Eventually(t, func() bool {
+		n, err := target.Sessions(ctx, user)
+		require.NoError(t, err)
+		return n == 1
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, target.Disable(ctx, user))
+	require.ErrorContains(t, target.Remove(ctx, user), "1 prepared transactions")
+	h.do("rollback prepared 'x'")
+	n, err := target.Sessions(ctx, user)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NoError(t, target.Remove(ctx, user))
+}
+
+// A new user that owns something already is not dropped in haste.
+func TestUndoKeepsWhoOwnsSomething(t *testing.T) { onBoth(t, testUndoKeepsWhoOwnsSomething) }
+
+func testUndoKeepsWhoOwnsSomething(t *testing.T, server *pgserver.Server) {
+	h, target := groupedOn(t, server, nil)
 	c := h.next(target, h.first, "second")
 	h.do("create table mine (x int); alter table mine owner to %s", c.To.Username)
 	for range 2 {
@@ -231,9 +268,10 @@ func TestUndoKeepsWhoOwnsSomething(t *testing.T) {
 	require.Equal(t, h.db.Group, h.value("select tableowner from pg_tables where tablename = 'mine'"))
 }
 
-func TestARoleThatIsNotOursIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	h, target := grouped(t, nil)
+func TestARoleThatIsNotOursIsLeftAlone(t *testing.T) { onBoth(t, testARoleThatIsNotOursIsLeftAlone) }
+
+func testARoleThatIsNotOursIsLeftAlone(t *testing.T, server *pgserver.Server) {
+	h, target := groupedOn(t, server, nil)
 	to, err := target.Next(t.Context(), h.first, "second")
 	require.NoError(t, err)
 	h.do("create role %s", to.Username)
