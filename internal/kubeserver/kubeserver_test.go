@@ -22,6 +22,7 @@ func TestServer(t *testing.T) {
 	require.NoError(t, os.WriteFile(ca, s.CA(), 0o600))
 	t.Setenv(kubeserver.EnvAddr, s.Addr())
 	t.Setenv(kubeserver.EnvCA, ca)
+	t.Setenv(kubeserver.EnvToken, "wrong")
 	_, err = kubeserver.Start(t.Context(), os.Stderr)
 	require.ErrorContains(t, err, "401")
 	require.ErrorContains(t, err, kubeserver.EnvToken)

@@ -109,7 +109,7 @@ func TestEnvelopeMadeBeforehand(t *testing.T) {
 	s := kubernetes.New(b.client(b.allow(documented(t)[0]), nil).CoreV1(), b.namespace, "app", nil)
 	rotated(t, b, s)
 	got := b.get("app-rekey")
-	require.Equal(t, made.ObjectMeta.Labels, got.Labels)
+	require.Equal(t, made.Labels, got.Labels)
 	require.Empty(t, got.OwnerReferences)
 	require.Equal(t, "kept", string(got.Data["note"]))
 	st, err := s.Read(t.Context())
