@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -75,9 +74,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// failed makes an Error of what came of a request with these values. The end of
-// ctx goes before what a request made of it.
-func (s *secrets) failed(ctx context.Context, verb string, w beside.Which, err error, values map[string][]byte) error {
+// failed makes an Error of what came of a request with this data. The end of ctx
+// goes before what a request made of it.
+func (s *secrets) failed(ctx context.Context, verb string, w beside.Which, err error, data map[string]any) error {
 	e := &Error{Verb: verb, Namespace: s.namespace, Name: s.name(w), Kind: Unavailable}
 	var status *apierrors.StatusError
 	switch {
@@ -93,7 +92,7 @@ func (s *secrets) failed(ctx context.Context, verb string, w beside.Which, err e
 		return e
 	}
 	e.RetryAfter = retryAfter(status)
-	e.Err = safe(status, values)
+	e.Err = safe(status, data)
 	code := int(status.ErrStatus.Code)
 	switch {
 	case code == http.StatusTooManyRequests:
@@ -139,8 +138,9 @@ func foreign(err error) bool {
 	return unexpected
 }
 
-// safe is status without words that are not the API's, or that quote a value.
-func safe(status *apierrors.StatusError, values map[string][]byte) *apierrors.StatusError {
+// safe is status without words that are not the API's, or that quote a value of
+// data.
+func safe(status *apierrors.StatusError, data map[string]any) *apierrors.StatusError {
 	from := status.ErrStatus
 	to := meta.Status{Status: from.Status, Code: from.Code, Reason: from.Reason, Message: from.Message}
 	if from.Details != nil {
@@ -149,18 +149,25 @@ func safe(status *apierrors.StatusError, values map[string][]byte) *apierrors.St
 	switch {
 	case foreign(status):
 		to.Message = "the answer does not come from the API server; it is not shown"
-	case quotes(from.Message, values):
+	case quotes(from.Message, data):
 		to.Message = "the message quotes a value and is not shown"
 	}
 	return &apierrors.StatusError{ErrStatus: to}
 }
 
-// quotes reports whether text holds one of the values, as it is or in base64. Those
-// of a few letters are in any text.
-func quotes(text string, values map[string][]byte) bool {
-	for _, value := range values {
-		if len(value) > 3 && (bytes.Contains([]byte(text), value) || strings.Contains(text, base64.StdEncoding.EncodeToString(value))) {
-			return true
+// quotes reports whether message holds a value of data, as it is or in base64. Those
+// of a few letters are in any message.
+func quotes(message string, data map[string]any) bool {
+	for _, value := range data {
+		switch value := value.(type) {
+		case string:
+			if len(value) > 3 && (strings.Contains(message, value) || strings.Contains(message, base64.StdEncoding.EncodeToString([]byte(value)))) {
+				return true
+			}
+		case map[string]any: // a version in an envelope, or its fields
+			if quotes(message, value) {
+				return true
+			}
 		}
 	}
 	return false

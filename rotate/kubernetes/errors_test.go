@@ -113,21 +113,27 @@ func TestMistakes(t *testing.T) {
 func TestPolicyRefuses(t *testing.T) {
 	b := newBench(t)
 	s, _ := b.store()
+	b.create("app-rekey", nil)
+	edited := b.get("app")
+	edited.Data["username"] = []byte("somebody")
 	policies := b.admin.AdmissionregistrationV1()
 	name := meta.ObjectMeta{Name: b.namespace}
 	_, err := policies.ValidatingAdmissionPolicies().Create(t.Context(), &admission.ValidatingAdmissionPolicy{
 		ObjectMeta: name,
 		Spec: admission.ValidatingAdmissionPolicySpec{
 			MatchConstraints: &admission.MatchResources{ResourceRules: []admission.NamedRuleWithOperations{{
-				ResourceNames: []string{"app"},
+				ResourceNames: []string{"app", "app-rekey"},
 				RuleWithOperations: admission.RuleWithOperations{
 					Operations: []admission.OperationType{admission.Update},
 					Rule:       admission.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"secrets"}},
 				},
 			}}},
 			Validations: []admission.Validation{{
-				Expression:        `string(object.data.username) == "YXBw"`,
+				Expression:        `object.metadata.name != "app" || object.data.username == "YXBw"`,
 				MessageExpression: `object.data.username == "cXVvdGVk" ? "you sent " + object.data.password : "nobody but app"`,
+			}, {
+				Expression:        `object.metadata.name == "app" || !has(object.data)`,
+				MessageExpression: `"you sent canary-third among " + object.data.envelope`,
 			}},
 		},
 	}, meta.CreateOptions{})
@@ -145,15 +151,11 @@ func TestPolicyRefuses(t *testing.T) {
 		require.NoError(t, policies.ValidatingAdmissionPolicyBindings().Delete(ctx, name.Name, meta.DeleteOptions{}))
 		require.NoError(t, policies.ValidatingAdmissionPolicies().Delete(ctx, name.Name, meta.DeleteOptions{}))
 	})
-	tries := 0
 	require.Eventually(t, func() bool { // the server learns of it by a watch
-		tries++
-		err = s.Create(t.Context(), fmt.Sprint("try ", tries), next("canary-second"))
-		if err == nil {
-			require.NoError(t, s.Discard(t.Context(), fmt.Sprint("try ", tries)))
-		}
+		_, err := b.admin.CoreV1().Secrets(b.namespace).Update(t.Context(), edited, meta.UpdateOptions{DryRun: []string{meta.DryRunAll}})
 		return err != nil
 	}, patience, 50*time.Millisecond)
+	err = s.Create(t.Context(), "one", next("canary-second"))
 	require.ErrorContains(t, err, "nobody but app")
 	require.Equal(t, kubernetes.Refused, asError(err).Kind)
 	require.True(t, source.IsPermanent(err))
@@ -164,6 +166,14 @@ func TestPolicyRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "quotes a value")
 	require.NotContains(t, everything(err), "canary")
 	require.NotContains(t, everything(err), "Y2FuYXJ5LXNlY29uZA==")
+
+	// It has nothing against this one, but against the envelope.
+	own := next("canary-third")
+	own.Username = "app"
+	err = s.Create(t.Context(), "one", own)
+	require.ErrorContains(t, err, "quotes a value")
+	require.ErrorContains(t, err, "app-rekey")
+	require.NotContains(t, everything(err), "canary")
 	st, err := s.Read(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, st.Pending)

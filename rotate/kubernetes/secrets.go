@@ -97,14 +97,13 @@ func (s *secrets) Write(ctx context.Context, w beside.Which, old beside.Document
 	if err := s.fill(w, now, data); err != nil {
 		return beside.Document{}, err
 	}
-	values := now.Data
 	if verb == "create" {
 		now, err = s.api().Create(ctx, now, meta.CreateOptions{FieldManager: manager})
 	} else {
 		now, err = s.api().Update(ctx, now, meta.UpdateOptions{FieldManager: manager})
 	}
 	if err != nil {
-		return beside.Document{}, s.refused(ctx, w, old, s.failed(ctx, verb, w, err, values))
+		return beside.Document{}, s.refused(ctx, w, old, s.failed(ctx, verb, w, err, data))
 	}
 	return s.document(w, now)
 }
@@ -181,7 +180,7 @@ func (s *secrets) rehearse(ctx context.Context, token string, next source.Creden
 		if err == nil {
 			return nil
 		}
-		err = s.refused(ctx, beside.Secret, d, s.failed(ctx, "update", beside.Secret, err, now.Data))
+		err = s.refused(ctx, beside.Secret, d, s.failed(ctx, "update", beside.Secret, err, data))
 		if !errors.Is(err, rotate.ErrConflict) {
 			return err
 		}
