@@ -36,7 +36,8 @@ type Keeper interface {
 	// Label gives a key another label.
 	Label(ctx context.Context, id, label string) error
 
-	// Activate switches a key on, Deactivate off. What is so already stays.
+	// Activate switches a key on, Deactivate off. What is so already stays. Whoever
+	// waits for a key to go out of use begins anew once it has been activated.
 	Activate(ctx context.Context, id string) error
 	Deactivate(ctx context.Context, id string) error
 

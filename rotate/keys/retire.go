@@ -153,7 +153,7 @@ func (t *target) Enable(ctx context.Context, id string) error {
 	switch {
 	case err == nil && !k.ours():
 		err = fmt.Errorf("keys: key %q has nothing to do with rotations: %w", id, rotate.ErrConflict)
-	case err == nil && !k.Active:
+	case err == nil: // even if it is active: it is not to be retired any more
 		err = about(id, "it cannot be activated", t.keeper.Activate(ctx, id))
 	}
 	if err == nil {
