@@ -1,0 +1,122 @@
+package signingkey
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math/big"
+)
+
+// A JWK is a public key as it is published (RFC 7517).
+type JWK struct {
+	KeyType   string    `json:"kty"`
+	ID        string    `json:"kid"`
+	Use       string    `json:"use"`
+	Algorithm Algorithm `json:"alg"`
+	Curve     string    `json:"crv,omitempty"`
+	X         string    `json:"x,omitempty"`
+	Y         string    `json:"y,omitempty"`
+	N         string    `json:"n,omitempty"`
+	E         string    `json:"e,omitempty"`
+}
+
+// A Set is what is published: a JWK Set.
+type Set struct {
+	Keys []JWK `json:"keys"`
+}
+
+var (
+	encode = base64.RawURLEncoding.EncodeToString
+	decode = base64.RawURLEncoding.Strict().DecodeString
+)
+
+// NewJWK writes a public key down: Ed25519, ECDSA with P-256 or RSA of at least
+// 2048 bits.
+func NewJWK(id string, public crypto.PublicKey) (JWK, error) {
+	a, ok := algorithm(public)
+	if !ok {
+		return JWK{}, errForm
+	}
+	k := JWK{ID: id, Use: "sig", Algorithm: a}
+	switch key := public.(type) {
+	case ed25519.PublicKey:
+		k.KeyType, k.Curve, k.X = "OKP", "Ed25519", encode(key)
+	case *ecdsa.PublicKey:
+		point, err := key.Bytes() // 4, X, Y
+		if err != nil {
+			return JWK{}, errForm
+		}
+		k.KeyType, k.Curve, k.X, k.Y = "EC", "P-256", encode(point[1:33]), encode(point[33:])
+	case *rsa.PublicKey:
+		k.KeyType, k.N, k.E = "RSA", encode(key.N.Bytes()), encode(big.NewInt(int64(key.E)).Bytes())
+	}
+	return k, nil
+}
+
+var errJWK = errors.New("signingkey: not a public key as NewJWK writes it")
+
+// Public returns the public key.
+func (k JWK) Public() (crypto.PublicKey, error) {
+	public, ok := k.public()
+	if !ok {
+		return nil, errJWK
+	}
+	again, err := NewJWK(k.ID, public)
+	if k.Use == "" { // may be left out
+		again.Use = ""
+	}
+	if k.Algorithm == "" {
+		again.Algorithm = ""
+	}
+	if err != nil || again != k {
+		return nil, errJWK
+	}
+	return public, nil
+}
+
+func (k JWK) public() (crypto.PublicKey, bool) {
+	var parts [4][]byte
+	for i, text := range []string{k.X, k.Y, k.N, k.E} {
+		var err error
+		if parts[i], err = decode(text); err != nil || len(text) > 2048 {
+			return nil, false
+		}
+	}
+	x, y, n, e := parts[0], parts[1], parts[2], parts[3]
+	switch {
+	case k.KeyType == "OKP" && len(x) == ed25519.PublicKeySize:
+		return ed25519.PublicKey(x), true
+	case k.KeyType == "EC" && len(x) == 32 && len(y) == 32:
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+		return key, err == nil
+	case k.KeyType == "RSA" && len(e) > 0 && len(e) < 5:
+		exponent := big.NewInt(0).SetBytes(e).Int64()
+		return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent)}, exponent > 1 && exponent%2 == 1 && exponent < 1<<31
+	}
+	return nil, false
+}
+
+// ParseSet reads what is published. Keys of kinds that this package does not know
+// are left out, as RFC 7517 says.
+func ParseSet(text []byte) (map[string]crypto.PublicKey, error) {
+	var set struct{ Keys []json.RawMessage }
+	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
+		return nil, errors.New(`signingkey: not a JWK Set: it should be a JSON object with the member "keys"`)
+	}
+	keys := make(map[string]crypto.PublicKey)
+	for _, text := range set.Keys {
+		var k JWK
+		if json.Unmarshal(text, &k) != nil {
+			continue
+		}
+		if public, err := k.Public(); err == nil && k.ID != "" && k.Use != "enc" {
+			keys[k.ID] = public
+		}
+	}
+	return keys, nil
+}

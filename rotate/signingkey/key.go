@@ -1,0 +1,124 @@
+package signingkey
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/rekey-go/rekey/source"
+)
+
+// An Algorithm is one that tokens are signed with, as "alg" names it (RFC 7518,
+// RFC 8037).
+type Algorithm string
+
+// The algorithms.
+const (
+	EdDSA Algorithm = "EdDSA" // Ed25519
+	ES256 Algorithm = "ES256" // ECDSA with P-256
+	RS256 Algorithm = "RS256" // RSA with PKCS #1 v1.5, 3072 bits
+)
+
+// rsaBits are good beyond 2030 by NIST SP 800-57.
+const rsaBits = 3072
+
+// Generate draws a private key, in PKCS #8 as PEM.
+func Generate(a Algorithm) (source.Secret, error) {
+	key, err := a.draw()
+	if err != nil {
+		return source.Secret{}, fmt.Errorf("signingkey: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return source.Secret{}, fmt.Errorf("signingkey: %w", err)
+	}
+	return source.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
+}
+
+func (a Algorithm) draw() (crypto.Signer, error) {
+	switch a {
+	case EdDSA:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case RS256:
+		return rsa.GenerateKey(rand.Reader, rsaBits)
+	}
+	return nil, fmt.Errorf("the algorithm is %q; it should be %s, %s or %s", string(a), EdDSA, ES256, RS256)
+}
+
+var errForm = errors.New("signingkey: the private key should be Ed25519, ECDSA with P-256 or RSA of at least 2048 bits, in PKCS #8 as PEM")
+
+// Parse reads a private key that [Generate] could have made. Errors do not hold
+// any of it.
+func Parse(private source.Secret) (crypto.Signer, Algorithm, error) {
+	block, _ := pem.Decode([]byte(private.Reveal()))
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, "", errForm
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, "", errForm // err might quote it
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, "", errForm
+	}
+	a, ok := algorithm(signer.Public())
+	if !ok {
+		return nil, "", errForm
+	}
+	return signer, a, nil
+}
+
+// algorithm returns the one that a public key is for.
+func algorithm(public crypto.PublicKey) (Algorithm, bool) {
+	switch key := public.(type) {
+	case ed25519.PublicKey:
+		return EdDSA, true
+	case *ecdsa.PublicKey:
+		return ES256, key.Curve == elliptic.P256()
+	case *rsa.PublicKey:
+		return RS256, key.N.BitLen() >= 2048
+	}
+	return "", false
+}
+
+// proof is what is signed to try a key. It is no token.
+const proof = "rekey: a trial of a key that signs tokens"
+
+// sign signs the proof.
+func sign(key crypto.Signer) ([]byte, error) {
+	if _, ok := key.(ed25519.PrivateKey); ok {
+		return key.Sign(rand.Reader, []byte(proof), crypto.Hash(0))
+	}
+	return key.Sign(rand.Reader, digest(), crypto.SHA256)
+}
+
+func digest() []byte {
+	h := crypto.SHA256.New()
+	_, _ = h.Write([]byte(proof)) // never fails
+	return h.Sum(nil)
+}
+
+// verifies reports whether sig is what the private half of key has made of the
+// proof.
+func verifies(public crypto.PublicKey, sig []byte) bool {
+	switch key := public.(type) {
+	case ed25519.PublicKey:
+		return ed25519.Verify(key, []byte(proof), sig)
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(key, digest(), sig)
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest(), sig) == nil
+	}
+	return false
+}
