@@ -125,7 +125,7 @@ func TestAnotherProcessRotates(t *testing.T) {
 func TestUndrained(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.secret("orders", "parallel role", "drain: 2s")
+	s.secret("orders", "parallel role", "drain: 5s")
 	held := s.login("orders")
 	exit, stdout, _ := s.do("run")
 	require.Equal(t, job.Undrained, exit)
