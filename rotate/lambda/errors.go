@@ -41,6 +41,9 @@ func (e *StepError) Error() string {
 			return s + "; " + a.do
 		}
 	}
+	if rejected(e.Err) {
+		s += "; see whether the secret, or that of its masterarn, holds the password that the database has"
+	}
 	return s
 }
 

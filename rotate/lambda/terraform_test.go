@@ -239,10 +239,10 @@ func TestTerraformIsWhole(t *testing.T) {
 			}
 			for _, path := range refers(e) {
 				parts := strings.Split(path, ".")
-				switch {
-				case parts[0] == "statement": // of a dynamic block
+				switch parts[0] {
+				case "statement": // of a dynamic block
 					continue
-				case parts[0] == "data":
+				case "data":
 					parts = parts[:3]
 				default:
 					parts = parts[:min(len(parts), 2)]

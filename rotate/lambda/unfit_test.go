@@ -3,7 +3,9 @@ package lambda_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"testing"
+	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/jackc/pgx/v5"
@@ -73,6 +75,7 @@ func TestMismatch(t *testing.T) {
 			return
 		}
 		require.ErrorContains(s, err, "password authentication failed")
+		require.ErrorContains(s, err, "see whether the secret")
 		s.db.SetPassword(l.Username, l.Password)
 		require.NoError(s, s.rotate(token(1)))
 		s.done(token(1), l)
@@ -109,4 +112,22 @@ func TestWrongSecrets(t *testing.T) {
 		err := s.rotate(token(1))
 		require.ErrorContains(t, err, tt.want, name)
 	}
+}
+
+// The database takes connections and does not answer.
+func TestConnectTimeout(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	s := newScene(t, strategies[0])
+	_, l := s.current()
+	l.Port = uint16(silent.Addr().(*net.TCPAddr).Port)
+	s.secret = s.create("silent", l)
+	s.function = s.start("REKEY_SECRETS="+s.secret, "REKEY_CONNECT_TIMEOUT=200ms")
+	begun := time.Now()
+	var failure *function.Failure
+	require.ErrorAs(t, s.rotate(token(1)), &failure)
+	require.Contains(t, failure.Message, "let it reach what does not answer")
+	require.Less(t, time.Since(begun), patience/2, "not the end of the function's time")
 }

@@ -22,9 +22,9 @@ import (
 )
 
 // Build builds the program in dir as it is deployed, but for this machine.
-func Build(ctx context.Context, dir, to string, env ...string) error {
+func Build(ctx context.Context, dir, to string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-o", to, ".")
-	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), append(env, "CGO_ENABLED=0")...)
+	cmd.Dir, cmd.Env = dir, append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
