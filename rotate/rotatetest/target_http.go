@@ -1,7 +1,9 @@
 package rotatetest
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -73,4 +75,17 @@ func (t *Transport) Fail(_ *testing.T, n int, lost bool) (hit func() bool) {
 		t.left = 0
 		return hit
 	}
+}
+
+// Dial connects, and fails as requests do: it counts as one.
+func (t *Transport) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	breaks, lost := t.breaks()
+	if breaks && !lost {
+		return nil, errBroken
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil || !breaks {
+		return conn, err
+	}
+	return nil, errors.Join(errBroken, conn.Close())
 }
