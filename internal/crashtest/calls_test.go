@@ -111,3 +111,7 @@ func (t hookedTarget) Enable(ctx context.Context, user string) error {
 func (t hookedTarget) Remove(ctx context.Context, user string) error {
 	return t.hook(ctx, "Remove", func(ctx context.Context) error { return t.Target.Remove(ctx, user) })
 }
+
+func (t hookedTarget) Discard(ctx context.Context, s rotate.State) error {
+	return t.hook(ctx, "Discard", func(ctx context.Context) error { return t.Target.(rotate.Discarder).Discard(ctx, s) })
+}

@@ -1,12 +1,14 @@
 package crashtest_test
 
 import (
+	"errors"
 	"log"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
 	"github.com/rekey-go/rekey/internal/vaultserver/vaulttest"
 )
 
@@ -14,15 +16,15 @@ func TestMain(m *testing.M) {
 	if asProcess() {
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(vaulttest.Suite{Runner: suite{m}})
+	goleak.VerifyTestMain(vaulttest.Suite{Runner: mysqltest.Suite{Runner: suite{m}}})
 }
 
-// A suite closes the server of the cases.
+// A suite closes the servers of the cases and what leads to them.
 type suite struct{ *testing.M }
 
 func (s suite) Run() int {
 	code := s.M.Run()
-	if err := closePostgres(); err != nil {
+	if err := errors.Join(closePostgres(), closeMySQL()); err != nil {
 		log.Println("crashtest:", err)
 		return max(code, 1)
 	}

@@ -138,13 +138,13 @@ func (u *pgUsers) accounts(t *testing.T, passwords []string) (all []account) {
 	for _, m := range members {
 		a := account{name: m.name, rights: m.rights}
 		for _, password := range passwords {
-			if !m.login || m.verifier == "" || a.password != "" {
+			if !m.login || m.verifier == "" || a.passwords != nil {
 				continue
 			}
 			ok, err := postgres.Matches(source.NewSecret(m.verifier), source.NewSecret(password))
 			require.NoError(t, err)
 			if ok {
-				a.password = password
+				a.passwords = []string{password}
 			}
 		}
 		all = append(all, a)

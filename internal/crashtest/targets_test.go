@@ -2,8 +2,10 @@ package crashtest_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
+	"github.com/rekey-go/rekey/internal/mysqlserver"
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/postgres"
 	"github.com/rekey-go/rekey/source"
@@ -34,12 +36,14 @@ type users interface {
 
 // An account is a user of the secret.
 type account struct {
-	name     string
-	password string // which it logs in with; empty: none of those known
-	rights   string // the same text means the same rights
+	name      string
+	passwords []string // that it logs in with, of those known
+	rights    string   // the same text means the same rights
 }
 
-var targets = []targetKind{
+var targets = slices.Concat(postgresTargets, mysqlTargets(mysqlserver.MariaDB), mysqlTargets(mysqlserver.MySQL))
+
+var postgresTargets = []targetKind{
 	{"single user", makeOne, postgresTarget(func(c *postgres.Config, _ place) (rotate.Target, error) {
 		return postgres.SingleUser(c)
 	}), postgresLock},
