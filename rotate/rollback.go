@@ -76,7 +76,7 @@ func (r *run) recall(ctx context.Context, current, previous Version) error {
 	user := previous.Credential.Username
 	err := r.step(ctx, StepRestore, user, func(ctx context.Context) error {
 		err := r.config.Store.Restore(ctx, previous.Token, current.Token)
-		if err == nil && r.config.Target.Strategy().Leaves {
+		if s := r.config.Target.Strategy(); err == nil && s.Leaves && !s.Dual {
 			// Who disables it meanwhile, to retire it, reads the store afterwards.
 			err = r.config.Target.Enable(ctx, user)
 		}
