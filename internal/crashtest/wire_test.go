@@ -11,34 +11,24 @@ import (
 // its answer is not read. That it was not sent is the point before.
 type leg struct {
 	net.Conn
-	in    *injector
-	quiet atomic.Bool // nothing that counts is said yet
-	lost  atomic.Bool // the answer that comes next
+	in   *injector
+	asks func([]byte) bool
+	lost atomic.Bool // the answer that comes next
 }
 
-// dial opens legs. Quiet ones begin with a login, whose end is a point.
-func dial(in *injector, quiet bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// dial opens legs. asks tells requests from what follows them, or ends a session.
+func dial(in *injector, asks func([]byte) bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil || in == nil {
 			return conn, err
 		}
-		l := &leg{Conn: conn, in: in}
-		l.quiet.Store(quiet)
-		return l, nil
-	}
-}
-
-// loggedIn is told when a quiet leg is through.
-func loggedIn(conn net.Conn) {
-	if l, ok := conn.(*leg); ok {
-		l.in.at("logged in")
-		l.quiet.Store(false)
+		return &leg{Conn: conn, in: in, asks: asks}, nil
 	}
 }
 
 func (l *leg) Write(b []byte) (int, error) {
-	if !l.quiet.Load() && l.in.due("before an answer") {
+	if l.asks(b) && l.in.due("before an answer") {
 		l.lost.Store(true)
 	}
 	return l.Conn.Write(b)
