@@ -61,8 +61,12 @@ func (a *alternating) Set(ctx context.Context, c rotate.Change) error {
 }
 
 // Undo gives the user that Set has changed a password that nobody knows: the one
-// before is nobody's any more.
+// before is nobody's any more. If that user is current again, because somebody
+// has gone back to it meanwhile, it gets the current password.
 func (a *alternating) Undo(ctx context.Context, c rotate.Change) error {
+	if c.From.Username == c.To.Username && slices.Contains(a.pair, c.To.Username) {
+		return (&single{inPlace{a.server}}).Undo(ctx, c)
+	}
 	return a.fenced(ctx, c, func(x *session, m mark) error {
 		after := m.spend(c.Token)
 		if m.Token != c.Token {

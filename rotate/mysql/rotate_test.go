@@ -62,8 +62,14 @@ func (h *house) session(c source.Credential) (*sql.Conn, error) {
 	require.NoError(h.t, err)
 	db := sql.OpenDB(connector)
 	db.SetMaxIdleConns(-1) // who closes the connection ends the session
-	h.t.Cleanup(func() { _ = db.Close() })
-	return db.Conn(h.t.Context())
+	conn, err := db.Conn(h.t.Context())
+	h.t.Cleanup(func() {
+		if conn != nil {
+			_ = conn.Close() // the test may have done so
+		}
+		require.NoError(h.t, db.Close())
+	})
+	return conn, err
 }
 
 func (h *house) open(c source.Credential) *sql.Conn {
@@ -157,6 +163,8 @@ func TestRollbackWhileBothAreAccepted(t *testing.T) {
 		require.ErrorIs(t, err, errDeaf)
 		require.NoError(t, old.Close())
 		config.Store, config.DrainTimeout = store, time.Minute
+		_, err = newRotator(t, config).Rotate(t.Context())
+		require.ErrorIs(t, err, rotate.ErrUnfit, "it had begun before the rollback was finished, and is undone")
 		result, err := newRotator(t, config).Rotate(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, state.Previous.Token, result.From, "the rollback was finished, and the next follows the version it went back to")
