@@ -15,18 +15,24 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// strategies are the targets of this package over a house.
+// strategies are the targets of this package over a house, whose rotator keeps
+// the rights that the package's documentation lists for that target.
 var strategies = []struct {
 	name string
 	open func(*house) func(*postgres.Config) (rotate.Target, error)
 }{
-	{"SingleUser", func(*house) func(*postgres.Config) (rotate.Target, error) { return postgres.SingleUser }},
+	{"SingleUser", func(h *house) func(*postgres.Config) (rotate.Target, error) {
+		h.do("revoke %[2]s, %[3]s, pg_read_all_stats from %[1]s", h.rotator, h.db.Group, h.other)
+		return postgres.SingleUser
+	}},
 	{"Alternating", func(h *house) func(*postgres.Config) (rotate.Target, error) {
+		h.do("revoke %[2]s, pg_read_all_stats from %[1]s", h.rotator, h.db.Group)
 		return func(c *postgres.Config) (rotate.Target, error) {
 			return postgres.Alternating(c, h.first.Username, h.other)
 		}
 	}},
 	{"ParallelRole", func(h *house) func(*postgres.Config) (rotate.Target, error) {
+		h.do("revoke %[2]s from %[1]s", h.rotator, h.other)
 		return func(c *postgres.Config) (rotate.Target, error) { return postgres.ParallelRole(c, h.db.Group) }
 	}},
 }

@@ -29,20 +29,35 @@
 //
 // # Rights
 //
-// The rotator's own user, who logs in by [Config].Admin, needs no superuser:
+// The rotator's own user, who logs in by [Config].Admin, needs no superuser. It
+// may connect to a database of the cluster, has CREATEROLE, and, all WITH ADMIN
+// OPTION, which counts from PostgreSQL 16 on (before, CREATEROLE is enough to
+// change a role, and membership to see and end its sessions):
 //
-//	CREATE ROLE rotator LOGIN CREATEROLE PASSWORD '…';
-//	GRANT app TO rotator WITH ADMIN OPTION;         -- single user; alternating: both
-//	GRANT pg_read_all_stats TO rotator;             -- single user: when sessions began
-//	GRANT app_owner TO rotator WITH ADMIN OPTION;   -- parallel role: the group
-//	GRANT app TO rotator WITH ADMIN OPTION;         -- parallel role: its first user
+//	single user         GRANT app TO rotator
+//	alternating users   GRANT app_blue, app_green TO rotator
+//	parallel role       GRANT app_owner, app TO rotator   -- the group, and its first user
 //
-// ADMIN OPTION counts from PostgreSQL 16 on; before, CREATEROLE is enough. For a
-// parallel role it must be able to connect to every database in which a user that
-// is removed owns something or was granted something itself, and to take such a
-// grant away it must be a member of the owner of what was granted; what the group
-// owns it is, of course. For settings of a user (ALTER ROLE … SET) that not
-// everybody may set it needs GRANT SET ON PARAMETER.
+// For a parallel role, too:
+//
+//	GRANT pg_read_all_stats TO rotator      -- to tell who uses a user it has made
+//	GRANT SET ON PARAMETER … TO rotator     -- for settings of users that not everybody may set
+//
+// It must be able to connect to every database in which a user that is removed
+// owns something or was granted something itself, and to take such a grant away
+// it must be a member of the owner of what was granted. The group must be allowed
+// to create in the schemas of what it takes over. To end sessions the rotator
+// makes itself a member of a user it has made; a member of pg_signal_backend need
+// not. Users that one rotator has made can be removed by another only WITH ADMIN
+// OPTION on them (from PostgreSQL 16 on). createrole_self_grant is not needed.
+//
+// What a rotation asks of the server is in testdata/trips.txt.
+//
+// # What is not compared
+//
+// Verify compares the rights of two users by what the catalog says. It cannot
+// tell policies and functions that look at the user's name: write those with the
+// group, pg_has_role(…), or current_user where that is the group.
 //
 // Tested on PostgreSQL 15 and 18. Everything here is safe for concurrent use.
 package postgres

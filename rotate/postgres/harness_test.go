@@ -44,8 +44,8 @@ func newHouse(t *testing.T, server *pgserver.Server, odd string) *house {
 			pgserver.QuoteIdent(user), pgserver.QuoteIdent(h.db.Group), h.password(password))
 	}
 	all.WriteString(fill("alter role %[1]s set default_transaction_isolation to serializable; alter role %[1]s set default_transaction_read_only to on; alter role %[1]s set datestyle to German; ", h.rotator))
-	all.WriteString(fill("alter role %[1]s createrole; alter role %[1]s reset role; grant pg_read_all_stats to %[1]s; grant %[2]s, %[3]s, %[4]s to %[1]s with admin option",
-		h.rotator, h.db.Group, h.first.Username, h.other))
+	all.WriteString(fill("alter role %[1]s createrole; alter role %[1]s reset role; grant connect on database %[5]s to %[1]s; grant pg_read_all_stats to %[1]s; grant %[2]s, %[3]s, %[4]s to %[1]s with admin option",
+		h.rotator, h.db.Group, h.first.Username, h.other, h.db.Name))
 	require.NoError(t, server.Exec(t.Context(), all.String()))
 	return h
 }
