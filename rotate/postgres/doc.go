@@ -7,6 +7,7 @@
 //     on until the rotation after the next sets it again.
 //   - [ParallelRole] makes a user for each rotation, a member of a group that
 //     owns everything and holds all rights, and removes it when it has drained.
+//     [PlanMove] is the way there from grants to a user itself.
 //
 // Passwords never travel in SQL, where logs and statistics would keep them: the
 // statements hold the SCRAM verifier, which [Verifier] computes. [Ident] and
@@ -18,14 +19,15 @@
 // In the transaction that changes a role, its comment gets a mark, behind what
 // people have written there:
 //
-//	the shop's own user [rekey 6f2c… 2026-03-01T12:00:00Z after=91ab… spent=0d44…]
+//	the shop's own user [rekey 6f2c… 2026-03-01T12:00:00Z after=91ab… line=app spent=0d44…]
 //
-// It names the rotation, when it was, the version that was current before, and
-// rotations that have been undone and must not happen any more. All who rotate
-// take an advisory lock for that transaction. So a rotation whose process slept
-// finds out that others were there, and fails with an error that wraps
-// [rotate.ErrConflict], or [rotate.ErrUnfit] if it was undone. Whoever takes a
-// mark out of a comment starts afresh.
+// It names the rotation, when it was, the version that was current before, the
+// user that parallel roles descend from, and rotations that have been undone and
+// must not happen any more. All who rotate write the role's row before they read
+// the mark, and wait for each other there, in whatever database they are. So a
+// rotation whose process slept finds out that others were there, and fails with
+// an error that wraps [rotate.ErrConflict], or [rotate.ErrUnfit] if it was
+// undone. Whoever takes a mark out of a comment starts afresh.
 //
 // # Rights
 //

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/pool/verify"
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/postgres"
@@ -67,8 +69,8 @@ func ExampleSingleUser() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("%+v\n", target.Strategy())
-	// Output: {Name:single user InPlace:true Reuses:false Leaves:false}
+	fmt.Printf("%s, in place: %v\n", target.Strategy().Name, target.Strategy().InPlace)
+	// Output: single user, in place: true
 }
 
 func ExampleAlternating() {
@@ -103,4 +105,44 @@ func ExampleLock() {
 		Target: target,
 		Lock:   postgres.Lock(config(), "orders"), // Store and Generate come here, too
 	}
+}
+
+// From grants to the user itself to a group that owns everything.
+func ExamplePlanMove() {
+	ctx := context.Background()
+	server, err := pgserver.Start(ctx, &pgserver.Options{Own: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	err = server.Exec(ctx, `create role app login; create role app_owner; create table orders (id int); create table customers (id int, name text);
+		alter table orders owner to app; grant select, update (name) on customers to app`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := config()
+	c.Admin = server.Admin // a superuser, this once
+
+	move, err := postgres.PlanMove(ctx, c, "app", "app_owner")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Print(move) // to be read by people
+	fmt.Println("applied:", move.Apply(ctx, c))
+	// Output:
+	// -- database postgres
+	// BEGIN;
+	// GRANT app_owner TO app;
+	// GRANT SELECT, UPDATE (name) ON TABLE public.customers TO app_owner;
+	// REASSIGN OWNED BY app TO app_owner;
+	// REVOKE SELECT, UPDATE (name) ON TABLE public.customers FROM app;
+	// COMMIT;
+	// -- database postgres
+	// BEGIN;
+	// ALTER ROLE app SET role TO app_owner;
+	// COMMIT;
+	// applied: <nil>
 }

@@ -11,7 +11,8 @@ import (
 // of the secret, held by a session of Config.Admin for as long as the rotation
 // runs. It is the server's, so it ends with the session, whatever becomes of the
 // process. Admin must reach the server itself: a pooler that lends connections by
-// the transaction would lose the lock.
+// the transaction would lose the lock. Advisory locks are those of a database, so
+// all who rotate the secret need the same one there.
 func Lock(c *Config, name string) func(ctx context.Context) (unlock func(), err error) {
 	return func(ctx context.Context) (func(), error) {
 		config, err := c.withDefaults()

@@ -52,6 +52,7 @@ func newBench(t testing.TB) *bench {
 	require.NoError(t, err)
 	login, err := pgx.ParseConfig(b.db.DSN)
 	require.NoError(t, err)
+	login.TLSConfig = nil // hundreds of logins
 	target, err := postgres.SingleUser(&postgres.Config{
 		Admin:  func(context.Context) (*pgx.Conn, error) { return b.db.Admin(), nil },
 		Login:  login,
@@ -59,7 +60,7 @@ func newBench(t testing.TB) *bench {
 	})
 	require.NoError(t, err)
 	b.config = &rotate.Config{
-		Store: store.New(b.client, "orders", nil), Target: target,
+		Store: store.New(b.client, "orders", nil), Target: postgres.Cheap(target),
 		Generate: func() (source.Secret, error) { b.n++; return source.NewSecret(fmt.Sprintf("generated-%d", b.n)), nil },
 		Audit:    func(e rotate.Event) { b.events = append(b.events, e) },
 	}
