@@ -73,11 +73,11 @@ bench:
 bench-smoke:
 	go test ./... -run '^$$' -bench . -benchtime 10x -benchmem
 
-## fuzz: every fuzz target for FUZZTIME
+## fuzz: every fuzz target of every module for FUZZTIME
 fuzz:
-	@for p in $$(go list ./...); do \
-		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-			echo "$$p $$f"; \
-			go test $$p -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x || exit 1; \
+	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n 1 dirname | sort -u); do \
+		for f in $$(cat $$d/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
+			echo "$$d $$f"; \
+			go -C $$d test . -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x || exit 1; \
 		done; \
 	done
