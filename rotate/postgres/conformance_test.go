@@ -38,7 +38,7 @@ var strategies = []struct {
 }
 
 func TestConformance(t *testing.T) {
-	server := pgtest.New(t, &pgserver.Options{Settings: map[string]string{"logging_collector": "on", "log_statement": "all", "track_activity_query_size": "10000"}})
+	server := pgtest.New(t, &pgserver.Options{Settings: map[string]string{"shared_buffers": "4MB", "logging_collector": "on", "log_statement": "all", "track_activity_query_size": "10000"}})
 	for _, s := range strategies {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

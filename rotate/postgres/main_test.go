@@ -40,7 +40,7 @@ func newestServer(t *testing.T) *pgserver.Server {
 	newest.once.Do(func() {
 		var bin string
 		if bin, newest.err = pgserver.Newest(context.Background(), os.Stderr); newest.err == nil {
-			newest.server, newest.err = pgserver.Start(context.Background(), &pgserver.Options{Own: true, Binaries: bin, Settings: map[string]string{"max_prepared_transactions": "5"}})
+			newest.server, newest.err = pgserver.Start(context.Background(), &pgserver.Options{Own: true, Binaries: bin, Settings: map[string]string{"max_prepared_transactions": "5", "shared_buffers": "4MB"}})
 		}
 	})
 	require.NoError(t, newest.err)
