@@ -51,7 +51,7 @@ func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) 
 				return nil, fmt.Errorf("rotate: %s: who uses %q cannot be found out: %w", r.config.Store.Name(), user, err)
 			}
 			for _, u := range uses {
-				at(u.Application).add(u, user == current)
+				at(u.Application).add(u, behind(r.config.Target.Strategy(), u, user == current))
 			}
 		}
 	}
@@ -64,13 +64,22 @@ func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) 
 	}, func(a, b Consumer) int { return cmp.Compare(a.Application, b.Application) }), nil
 }
 
-func (c *Consumer) add(u Use, current bool) {
-	c.Sessions += u.Sessions
-	if current {
-		c.Behind += u.Old
-	} else {
-		c.Behind += u.Sessions
+// behind counts the sessions of an older credential. Where the user changes with
+// each rotation, those of the current one are none, though they would hold it back
+// if it were to be reset or retired.
+func behind(s Strategy, u Use, current bool) int {
+	switch {
+	case !current:
+		return u.Sessions
+	case s.InPlace || s.Dual:
+		return u.Old
 	}
+	return 0
+}
+
+func (c *Consumer) add(u Use, behind int) {
+	c.Sessions += u.Sessions
+	c.Behind += behind
 	if c.Oldest.IsZero() || u.Oldest.Before(c.Oldest) {
 		c.Oldest = u.Oldest
 	}

@@ -51,7 +51,9 @@ func TestStorm(t *testing.T) {
 		for _, at := range rejected {
 			require.True(t, g.touch(at), "a login was rejected, and not between set and promote: %v", at)
 		}
-		s.sound()
+		for _, c := range s.sound().Consumers {
+			require.Zero(t, c.Behind, "%+v: it has followed", c)
+		}
 		t.Logf("%d rotations; of %d logins without rekey %d were rejected", stormy, logins, len(rejected))
 	})
 }
