@@ -70,7 +70,8 @@ type Secret struct {
 }
 
 // A Consumer is an application, with its open sessions, and those of them that
-// still use an older credential than the current one.
+// still use an older credential than the current one. Where nobody has said who is
+// expected, everybody is.
 type Consumer struct {
 	Application string    `json:"application"`
 	Expected    bool      `json:"expected"`
@@ -132,7 +133,9 @@ func (w Watched) look(ctx context.Context, c count, now time.Time) Secret {
 			s.Begun = c.begun[p.Token]
 		}
 	}
+	unknown := !slices.ContainsFunc(st.Consumers, func(c rotate.Consumer) bool { return c.Expected })
 	for _, c := range st.Consumers {
+		c.Expected = c.Expected || unknown
 		s.Consumers = append(s.Consumers, Consumer(c))
 	}
 	return s

@@ -38,7 +38,8 @@ func (s *secret) run(ctx context.Context) outcome {
 		return s.outcomeOf("", rotate.Result{}, err)
 	}
 	pending := st.Pending != nil
-	if st.Mismatch != "" && !s.call.now && !(pending && st.Pending.Accepted) {
+	ahead := pending && st.Pending.Accepted // which a run finishes
+	if st.Mismatch != "" && !ahead && !s.call.now {
 		return s.outcomeOf("", rotate.Result{}, fmt.Errorf("%w: %s", rotate.ErrMismatch, st.Mismatch))
 	}
 	due := s.schedule.Next(st.Current.Created, now)

@@ -62,7 +62,10 @@ func (a *audit) event(secret string) func(rotate.Event) {
 			Actor: e.Actor, Approver: e.Approver, Host: e.Host, Millis: e.Took.Milliseconds(),
 			Sessions: e.Sessions, Forced: e.Forced, Class: e.Class,
 		}
-		if e.Err != nil {
+		switch {
+		case errors.Is(e.Err, errWaits): // which is no failure
+			line.Outcome, line.Class = "waits", ""
+		case e.Err != nil:
 			line.Error = e.Err.Error()
 		}
 		a.write(line)

@@ -19,9 +19,18 @@ func TestUsage(t *testing.T) {
 	s := newScene(t)
 	s.secret("orders", "single user", "approve: true")
 	for _, args := range [][]string{
-		{}, {"rotate"}, {"run", "-password", "x"}, {"run", "billing"}, {"rollback"}, {"rollback", "orders", "billing"},
-		{"revoke", "orders", "-yes"}, {"approve", "orders"}, {"approve", "-by", "alice", "../orders"}, {"approve", "-by", "alice", "no-such-rotation"},
-		{"approve", "-by", "alice", "-deny", "a"}, {"run", "-config", s.path("none.yaml")},
+		{},
+		{"rotate"},
+		{"run", "-password", "x"},
+		{"run", "billing"},
+		{"rollback"},
+		{"rollback", "orders", "billing"},
+		{"revoke", "orders", "-yes"},
+		{"approve", "orders"},
+		{"approve", "-by", "alice", "../orders"},
+		{"approve", "-by", "alice", "no-such-rotation"},
+		{"approve", "-by", "alice", "-deny", "a"},
+		{"run", "-config", s.path("none.yaml")},
 	} {
 		exit, _, stderr := s.do(args...)
 		require.Equal(t, job.Usage, exit, "%q", args)

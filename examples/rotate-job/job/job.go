@@ -148,7 +148,7 @@ func (j *Job) run(ctx context.Context, args []string) (exit int, err error) {
 			if err != nil {
 				return Done, err
 			}
-			defer call.audit.close()
+			defer call.close()
 			exit, err := c.run(ctx, call)
 			return exit, errors.Join(err, call.audit.failure())
 		}

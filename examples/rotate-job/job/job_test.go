@@ -30,7 +30,6 @@ type scene struct {
 	admin string // the file with the rotator's own credential
 	stdin string
 	names []string
-	extra string // of the next secret: lines of the configuration
 	yaml  strings.Builder
 }
 
@@ -205,6 +204,13 @@ func TestRunRotatesWhatIsDue(t *testing.T) {
 	require.Equal(t, before["single-user"], s.current("single-user"))
 	require.Contains(t, s.must("history", "single-user"), "rollback ok by ")
 	require.Contains(t, s.must("run", "-now"), "3 secrets: 3 rotated")
+	require.Contains(t, s.must("report"), "3 secrets, 0 to look at")
+	s.db.SetPassword(s.current("single-user").Username, "by hand")
+	exit, stdout, _ := s.do("report", "-since", "1d")
+	require.Equal(t, job.Mismatch, exit)
+	require.Contains(t, stdout, "3 secrets, 1 to look at")
+	require.Contains(t, stdout, "! single-user: single user")
+	require.Contains(t, stdout, "0 of ")
 }
 
 // login opens a session with the current credential.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ type standing struct {
 
 type consumer struct {
 	Application string `json:"application"`
-	Expected    bool   `json:"expected"`
+	Expected    bool   `json:"expected"` // or nobody has said who is
 	Sessions    int    `json:"sessions"`
 	Behind      int    `json:"behind"`
 }
@@ -69,7 +70,8 @@ func (s *secret) look(ctx context.Context) standing {
 		st.Next = string(p.Next)
 	}
 	for _, c := range p.Consumers {
-		st.Consumers = append(st.Consumers, consumer{c.Application, c.Expected, c.Sessions, c.Behind})
+		known := c.Expected || len(s.Consumers) == 0
+		st.Consumers = append(st.Consumers, consumer{c.Application, known, c.Sessions, c.Behind})
 	}
 	if st.Mismatch != "" {
 		st.err = rotate.ErrMismatch
@@ -156,12 +158,7 @@ func (st standing) print(w io.Writer) {
 		}
 		row("steps", "%s: %s", first, strings.Join(st.Steps, " → "))
 	}
-	switch {
-	case st.Next == "":
-		row("next", "nothing until then")
-	default:
-		row("next", "%s", st.Next)
-	}
+	row("next", "%s", cmp.Or(st.Next, "nothing until then"))
 	if st.Mismatch != "" {
 		row("MISMATCH", "%s", st.Mismatch)
 	}
@@ -192,10 +189,10 @@ func (c consumer) String() string {
 		text += fmt.Sprintf(", %d of them with an older credential", c.Behind)
 	}
 	if c.Expected && c.Sessions == 0 {
-		text += " (expected)"
+		text += ", though it is expected"
 	}
 	if !c.Expected {
-		text += " (not expected)"
+		text += ", which nobody expects"
 	}
 	return text
 }

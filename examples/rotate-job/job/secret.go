@@ -58,6 +58,15 @@ func (c *call) open(ctx context.Context, command command) (err error) {
 	return nil
 }
 
+func (c *call) close() {
+	c.audit.close()
+	for _, s := range c.secrets {
+		if s.target != nil && s.target.close != nil {
+			_ = s.target.close() // nobody uses it any more
+		}
+	}
+}
+
 func (s *secret) open(ctx context.Context) (err error) {
 	if s.store, err = s.call.openStore(ctx, s.Store); err != nil {
 		return err

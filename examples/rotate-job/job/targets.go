@@ -22,11 +22,13 @@ import (
 // A target is a rotate.Target and the lock that belongs to its server.
 type target struct {
 	rotate.Target
-	lock func(ctx context.Context) (unlock func(), err error)
+	lock  func(ctx context.Context) (unlock func(), err error)
+	close func() error // nil: nothing is kept open
 }
 
 var targets = map[string]func(secret string, decode func(any) error) (*target, error){
 	"postgres": openPostgres,
+	"mysql":    openMySQL,
 }
 
 // openTarget opens the one target that is described.
