@@ -135,8 +135,12 @@ func (d *dual) Discard(ctx context.Context, s rotate.State) error {
 		case !m.Old:
 			return nil
 		}
+		now, err := x.stamp(ctx, m)
+		if err != nil {
+			return err
+		}
 		after := m
-		after.Old = false
+		after.Old, after.Gone = false, now.Last
 		// On MySQL it is not known which of two passwords would stay.
 		clause, err := x.identified(s.Current.Credential.Password)
 		if err != nil {

@@ -63,9 +63,11 @@ func (x *session) put(ctx context.Context, user, clause string, before, after ma
 	if after.same(before) { // it says so already, and since when
 		return x.alter(ctx, user, clause)
 	}
-	after, err := x.stamp(ctx, after)
-	if err != nil {
-		return err
+	if after.At.IsZero() || after.Token != before.Token { // it is another password from now on
+		var err error
+		if after, err = x.stamp(ctx, after); err != nil {
+			return err
+		}
 	}
 	if x.mariaDB {
 		steps := []func() error{

@@ -20,7 +20,7 @@ func Lock(c *Config, name string) func(ctx context.Context) (unlock func(), err 
 		}
 		conn, err := config.Admin.Conn(ctx)
 		if err != nil {
-			return nil, loginError("the rotator's own user", err)
+			return nil, ownError(err)
 		}
 		unlock := func() { // with the session ends the lock
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })

@@ -18,6 +18,7 @@ type mark struct {
 	Old    bool      `json:"old"`    // the password of that version is accepted as well
 	Spent  []string  `json:"spent"`  // rotations that must not happen here any more, latest last
 	Last   uint64    `json:"last"`   // the youngest session before the change
+	Gone   uint64    `json:"gone"`   // the youngest one before the older password was discarded
 	Server string    `json:"server"` // on which it was
 }
 
@@ -31,7 +32,7 @@ func (m mark) set(token, after string) mark {
 	if m.Token != "" && m.Token != token && m.After == after && after != "" {
 		m = m.spend(m.Token)
 	}
-	m.Token, m.After = token, after
+	m.Token, m.After, m.Gone = token, after, 0
 	return m
 }
 

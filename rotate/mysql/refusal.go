@@ -65,6 +65,11 @@ func loginError(user string, err error) error {
 	return fmt.Errorf("mysql: a login as %q: %w", user, err)
 }
 
+// ownError says why the rotator's own user has no session.
+func ownError(err error) error {
+	return fmt.Errorf("mysql: the rotator's own user does not log in: %w", err)
+}
+
 // statementError says what a statement was for, and which privilege it needs.
 func (x *session) statementError(about, privilege string, err error) error {
 	if isNumber(err, privileges...) {

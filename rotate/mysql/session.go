@@ -24,7 +24,7 @@ type session struct {
 func (s *server) admin(ctx context.Context, f func(*session) error) error {
 	conn, err := s.config.Admin.Conn(ctx)
 	if err != nil {
-		return loginError("the rotator's own user", err)
+		return ownError(err)
 	}
 	defer func() { _ = conn.Close() }() // back to the handle
 	x := &session{Conn: conn, config: &s.config}

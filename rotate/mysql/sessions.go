@@ -18,16 +18,18 @@ const (
 )
 
 // whose is the condition for the sessions of user that hold back what comes next,
-// with the names of information_schema.processlist.
-type whose func(ctx context.Context, x *session, user string) (string, error)
+// with the names of information_schema.processlist; wide, for those that may have
+// logged in with an older password as well.
+type whose func(ctx context.Context, x *session, user string, wide bool) (string, error)
 
 // anyone is for targets to which every session of a user matters.
-func anyone(context.Context, *session, string) (string, error) { return "true", nil }
+func anyone(context.Context, *session, string, bool) (string, error) { return "true", nil }
 
-// before is for those that were opened before the user's mark was written. The
-// servers do not tell when a session began; they number them in that order, until
-// they are started anew.
-func before(ctx context.Context, x *session, user string) (string, error) {
+// before is for those that were opened before the user's mark was written, or,
+// wide, before the older of two passwords was discarded. The servers do not tell
+// when a session began; they number them in that order, until they are started
+// anew.
+func before(ctx context.Context, x *session, user string, wide bool) (string, error) {
 	const nobody = "false"
 	m, err := x.read(ctx, user)
 	if err != nil || m.At.IsZero() {
@@ -52,7 +54,11 @@ func before(ctx context.Context, x *session, user string) (string, error) {
 	case started.Add(-2 * time.Second).After(m.At): // uptime has whole seconds
 		return nobody, nil
 	}
-	return "id <= " + strconv.FormatUint(m.Last, 10), nil
+	last := m.Last
+	if wide {
+		last = max(last, m.Gone)
+	}
+	return "id <= " + strconv.FormatUint(last, 10), nil
 }
 
 // ask asks for the sessions of user. Without the right to see those of others the
@@ -84,8 +90,8 @@ func (x *session) ask(ctx context.Context, user, what, rest string, row func(sca
 }
 
 // list lists the sessions of user that count.
-func (s *server) list(ctx context.Context, x *session, user string) (ids []uint64, err error) {
-	where, err := s.counts(ctx, x, user)
+func (s *server) list(ctx context.Context, x *session, user string, wide bool) (ids []uint64, err error) {
+	where, err := s.counts(ctx, x, user, wide)
 	if err != nil {
 		return nil, err
 	}
@@ -102,17 +108,18 @@ func (s *server) list(ctx context.Context, x *session, user string) (ids []uint6
 // of alternating users, all: none of them knows the password that comes.
 func (s *server) Sessions(ctx context.Context, user string) (n int, err error) {
 	err = s.admin(ctx, func(x *session) error {
-		ids, err := s.list(ctx, x, user)
+		ids, err := s.list(ctx, x, user, false)
 		n = len(ids)
 		return err
 	})
 	return n, err
 }
 
-// End implements [rotate.Ender].
+// End implements [rotate.Ender]. Of a user with two passwords it ends whatever was
+// opened before the older one was discarded, since that one may have been used.
 func (s *server) End(ctx context.Context, user string) (n int, err error) {
 	err = s.admin(ctx, func(x *session) error {
-		ids, err := s.list(ctx, x, user)
+		ids, err := s.list(ctx, x, user, true)
 		if err != nil {
 			return err
 		}
@@ -139,7 +146,7 @@ func (s *server) End(ctx context.Context, user string) (n int, err error) {
 // not told.
 func (s *server) Uses(ctx context.Context, user string) (uses []rotate.Use, err error) {
 	err = s.admin(ctx, func(x *session) error {
-		where, err := s.counts(ctx, x, user)
+		where, err := s.counts(ctx, x, user, false)
 		if err != nil {
 			return err
 		}

@@ -159,6 +159,32 @@ func TestSessionsFromBefore(t *testing.T) {
 	})
 }
 
+// A session of after set may have either password: it is not behind, and it is
+// ended where the older one must not be in use any more.
+func TestSessionsUntilDiscard(t *testing.T) {
+	on(t, func(t *testing.T, h *house) {
+		h.do(map[mysqlserver.Product]string{mysqlserver.MySQL: "grant connection_admin on *.* to %s", mysqlserver.MariaDB: "grant connection admin on *.* to %s"}[h.db.Server.Product()], h.rotatorUser)
+		target, c := h.target(mysql.DualPassword)
+		end := func(want int) {
+			t.Helper()
+			n, err := target.(rotate.Ender).End(t.Context(), h.first.Username)
+			require.NoError(t, err)
+			require.Equal(t, want, n)
+		}
+		require.NoError(t, target.Set(t.Context(), c))
+		between := h.open(h.first)
+		end(0)
+		discard(t, target, c.To)
+		after := h.open(c.To)
+		n, err := target.Sessions(t.Context(), h.first.Username)
+		require.NoError(t, err)
+		require.Zero(t, n)
+		end(1)
+		require.Error(t, between.PingContext(t.Context()))
+		require.NoError(t, after.PingContext(t.Context()))
+	})
+}
+
 // remark changes the mark of the first user.
 func (h *house) remark(set string) {
 	h.t.Helper()
