@@ -144,7 +144,10 @@ func decoder(n yaml.Node) func(any) error {
 		if err != nil {
 			return err
 		}
-		return strict(text, to)
+		if err := strict(text, to); err != nil {
+			return wrong("%s", err)
+		}
+		return nil
 	}
 }
 

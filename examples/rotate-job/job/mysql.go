@@ -21,7 +21,7 @@ func openMySQL(secret string, decode func(any) error) (*target, error) {
 		Admin    origin   `yaml:"admin"`    // the rotator's own user
 	}
 	if err := decode(&c); err != nil {
-		return nil, wrong("%s", err)
+		return nil, err
 	}
 	login, err := driver.ParseDSN(c.Login)
 	if err != nil {

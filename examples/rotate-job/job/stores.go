@@ -46,7 +46,7 @@ func openFile(_ context.Context, decode func(any) error) (rotate.Store, error) {
 		Beside string `yaml:"beside"` // empty: .NAME.rekey beside it
 	}
 	if err := decode(&c); err != nil {
-		return nil, wrong("%s", err)
+		return nil, err
 	}
 	path, err := expand(c.Path)
 	if err != nil {
@@ -71,7 +71,7 @@ func openVaultKV(_ context.Context, decode func(any) error) (rotate.Store, error
 		TokenFile string `yaml:"token_file"`
 	}
 	if err := decode(&c); err != nil {
-		return nil, wrong("%s", err)
+		return nil, err
 	}
 	client, err := api.NewClient(nil)
 	if err != nil {
@@ -100,7 +100,7 @@ func openSecretsManager(ctx context.Context, decode func(any) error) (rotate.Sto
 		Region string `yaml:"region"` // empty: AWS_REGION
 	}
 	if err := decode(&c); err != nil {
-		return nil, wrong("%s", err)
+		return nil, err
 	}
 	var opts []func(*awsconfig.LoadOptions) error
 	if c.Region != "" {

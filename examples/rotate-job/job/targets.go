@@ -54,7 +54,7 @@ func openPostgres(secret string, decode func(any) error) (*target, error) {
 		Statements []string `yaml:"statements"` // that the next credential must be allowed to run
 	}
 	if err := decode(&c); err != nil {
-		return nil, wrong("%s", err)
+		return nil, err
 	}
 	login, err := loginConfig(c.Login)
 	if err != nil {
