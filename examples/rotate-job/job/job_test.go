@@ -29,6 +29,7 @@ type scene struct {
 	dir   string
 	admin string // the file with the rotator's own credential
 	stdin string
+	shown *shown
 	names []string
 	yaml  strings.Builder
 }

@@ -70,6 +70,9 @@ func (s *secret) look(ctx context.Context) standing {
 		st.Next = string(p.Next)
 	}
 	for _, c := range p.Consumers {
+		if c.Application == own {
+			continue
+		}
 		known := c.Expected || len(s.Consumers) == 0
 		st.Consumers = append(st.Consumers, consumer{c.Application, known, c.Sessions, c.Behind})
 	}

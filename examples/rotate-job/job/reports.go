@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/rekey-go/rekey/rotate"
@@ -53,7 +54,8 @@ func reports(ctx context.Context, c *call) (int, error) {
 	r := report.Make(ctx, &tally, watched)
 	r.Since = since // the audit is older
 	var exits []int
-	for _, s := range r.Secrets {
+	for i, s := range r.Secrets {
+		r.Secrets[i].Consumers = slices.DeleteFunc(s.Consumers, func(c report.Consumer) bool { return c.Application == own })
 		switch {
 		case s.Mismatch != "":
 			exits = append(exits, Mismatch)

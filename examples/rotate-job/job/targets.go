@@ -69,9 +69,9 @@ func openPostgres(secret string, decode func(any) error) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		own := login.Copy()
-		own.User, own.Password = credential.Username, credential.Password.Reveal()
-		return pgx.ConnectConfig(ctx, own)
+		as := login.Copy()
+		as.User, as.Password = credential.Username, credential.Password.Reveal()
+		return pgx.ConnectConfig(ctx, as)
 	}}
 	if len(c.Statements) > 0 {
 		config.Verify = verify.Statements(c.Statements...)
@@ -96,6 +96,10 @@ func openPostgres(secret string, decode func(any) error) (*target, error) {
 	return t, nil
 }
 
+// own is the name by which the database knows the job's sessions. Its trial logins
+// are none of a consumer.
+const own = "rotate-job"
+
 // loginConfig reads a URL that must not hold a password, and does not quote it.
 func loginConfig(text string) (*pgx.ConnConfig, error) {
 	u, err := url.Parse(text)
@@ -108,6 +112,9 @@ func loginConfig(text string) (*pgx.ConnConfig, error) {
 	c, err := pgx.ParseConfig(text)
 	if err != nil {
 		return nil, wrong("login: %s", err)
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = own
 	}
 	return c, nil
 }
