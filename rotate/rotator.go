@@ -191,7 +191,7 @@ func (r *run) forward(ctx context.Context) error {
 		switch err := r.do(ctx, step); {
 		case errors.Is(err, ErrUnfit):
 			return errors.Join(err, r.back(context.WithoutCancel(ctx)))
-		case err != nil:
+		case err != nil || step == StepPromote: // whatever has begun since is another one
 			return err
 		}
 	}

@@ -292,3 +292,22 @@ func TestAUserThatIsCurrentAgainIsNotRetired(t *testing.T) {
 		}
 	}
 }
+
+// A rotation that another one follows at once has succeeded all the same.
+func TestAnotherRotationFollowsAtOnce(t *testing.T) {
+	d := newDatabase(single)
+	other, m := newRotator(t, d, nil)
+	r, _ := newRotator(t, d, func(c *rotate.Config) {
+		c.Store = m
+		c.Audit = func(e rotate.Event) {
+			if e.Step == rotate.StepPromote && e.Outcome == rotate.OK {
+				_, err := other.Advance(t.Context(), "other", rotate.StepCreate)
+				require.NoError(t, err)
+			}
+		}
+	})
+	result, err := r.Rotate(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, m.state.Current.Token, result.Rotation)
+	require.Equal(t, "other", m.state.Pending.Token)
+}
