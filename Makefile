@@ -33,7 +33,7 @@ test-nested: compiler vault kubernetes
 	for m in $(HEAVY); do go -C $$m test -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 
 ## crash: kill rotations at every point there is, for every target and store; takes
-## an hour. REKEY_CRASH_SEED=… repeats what was drawn
+## hours. REKEY_CRASH_SEED=… repeats what was drawn
 crash: vault
 	REKEY_CRASH=all go -C internal/crashtest test -timeout 6h -parallel 4 $(TESTFLAGS)
 

@@ -1,10 +1,9 @@
 package crashtest_test
 
 import (
+	"os"
 	"sync"
 	"syscall"
-
-	"os"
 )
 
 // An injector counts the points that a process comes to, and kills it at one of

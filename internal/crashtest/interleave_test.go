@@ -75,7 +75,7 @@ func (g *game) lock(context.Context) (func(), error) {
 func (g *game) play() {
 	rng := g.turns.rng
 	if rng.IntN(2) == 0 {
-		g.alone(false) // there is a previous version
+		require.NoError(g.t, g.alone(false)) // there is a previous version
 	}
 	first := g.m.state.Current.Token
 	if rng.IntN(2) == 0 {
