@@ -144,24 +144,27 @@ func sha256crypt(password, salt string, rounds int) string {
 			start = append(start, password)
 		}
 	}
-	last := sum(start...)
-	p := stretch(sum(strings.Repeat(password, len(password))), len(password))
-	s := stretch(sum(strings.Repeat(salt, 16+int(last[0]))), len(salt))
+	last := []byte(sum(start...))
+	p := []byte(stretch(sum(strings.Repeat(password, len(password))), len(password)))
+	s := []byte(stretch(sum(strings.Repeat(salt, 16+int(last[0]))), len(salt)))
+	var parts []byte
 	for i := range rounds {
-		var parts [4]string
-		parts[0], parts[3] = last, p
+		first, end := last, p
 		if i%2 != 0 {
-			parts[0], parts[3] = p, last
+			first, end = p, last
 		}
+		parts = append(parts[:0], first...)
 		if i%3 != 0 {
-			parts[1] = s
+			parts = append(parts, s...)
 		}
 		if i%7 != 0 {
-			parts[2] = p
+			parts = append(parts, p...)
 		}
-		last = sum(parts[:]...)
+		parts = append(parts, end...)
+		next := sha256.Sum256(parts)
+		copy(last, next[:])
 	}
-	return digest64(last)
+	return digest64(string(last))
 }
 
 // digest64 writes 32 bytes in crypt's base 64, three of them as four characters,
