@@ -90,6 +90,11 @@ func (r *run) rotate(ctx context.Context) error {
 	if r.open() {
 		r.result.Resumed = true
 	} else {
+		if r.config.Target.Strategy().Dual { // else the older password is not known to be left
+			if err := r.finishRollback(ctx); err != nil {
+				return err
+			}
+		}
 		if err := r.retire(ctx); err != nil {
 			return err
 		}
