@@ -15,11 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/examples/rotate-job/job"
+	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(mysqltest.Suite{Runner: pgtest.Suite{Runner: m}}.Run()) }
 
 // A scene is a configuration of secrets in files, whose users are on a real
 // server, and whose rotator has no more rights than package rotate/postgres lists.
