@@ -196,6 +196,7 @@ func (d *database) Left(ctx context.Context, s rotate.State) (left []string, err
 func (d *database) Disable(ctx context.Context, name string) error {
 	return d.able(ctx, name, true)
 }
+
 func (d *database) Enable(ctx context.Context, name string) error { return d.able(ctx, name, false) }
 
 func (d *database) able(ctx context.Context, name string, disabled bool) error {

@@ -72,7 +72,9 @@ func ready(ctx context.Context, client rest.Interface) error {
 }
 
 // secretsOnly keeps the collector from watching everything there is.
-type secretsOnly struct{ discovery.ServerResourcesInterface }
+type secretsOnly struct {
+	discovery.ServerResourcesInterface
+}
 
 func (secretsOnly) ServerPreferredResources() ([]*metav1.APIResourceList, error) {
 	return []*metav1.APIResourceList{{GroupVersion: "v1", APIResources: []metav1.APIResource{
