@@ -18,9 +18,12 @@ import (
 	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
+	"github.com/rekey-go/rekey/internal/vaultserver/vaulttest"
 )
 
-func TestMain(m *testing.M) { os.Exit(mysqltest.Suite{Runner: pgtest.Suite{Runner: m}}.Run()) }
+func TestMain(m *testing.M) {
+	os.Exit(vaulttest.Suite{Runner: mysqltest.Suite{Runner: pgtest.Suite{Runner: m}}}.Run())
+}
 
 // A scene is a configuration of secrets in files, whose users are on a real
 // server, and whose rotator has no more rights than package rotate/postgres lists.

@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-go/rekey/internal/mysqlserver"
 	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
 	"github.com/rekey-go/rekey/internal/smserver"
+	"github.com/rekey-go/rekey/internal/vaultserver/vaulttest"
 	"github.com/rekey-go/rekey/rotate/mysql"
 )
 
@@ -87,4 +88,22 @@ func TestSecretsManager(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(*out.SecretString), &now))
 	require.Equal(t, s.db.Role("orders_clone"), now.Username)
 	require.NotContains(t, s.read("audit.jsonl"), now.Password)
+}
+
+// The address is in the environment, the token in a file, as an agent writes it.
+func TestVaultKV(t *testing.T) {
+	vault := vaulttest.Server(t)
+	s := newScene(t)
+	s.secret("orders", "parallel role")
+	mount := vaulttest.KV(t, vault, 2)
+	vaulttest.Do(t, vault, "POST", mount+"/data/orders", map[string]any{"data": s.current("orders")})
+	t.Setenv("VAULT_ADDR", vault.Addr())
+	require.NoError(t, os.WriteFile(s.path("token"), []byte(vault.Root().Token+"\n"), 0o600))
+	text := strings.Replace(s.yaml.String(), "{file: {path: "+s.path("orders.json")+"}}",
+		fmt.Sprintf("{vaultkv: {mount: %s, path: orders, token_file: %s}}", mount, s.path("token")), 1)
+	s.yaml.Reset()
+	s.yaml.WriteString(text)
+	require.Contains(t, s.must("run", "-now"), "orders: rotated")
+	require.Contains(t, s.must("status"), "user "+s.db.Role("orders_owner"))
+	require.NotContains(t, s.read("audit.jsonl"), vault.Root().Token)
 }
