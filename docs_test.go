@@ -1,0 +1,71 @@
+package rekey_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var link = regexp.MustCompile(`\[([^][]*)\]\(([^)#\s]+)(?:#[^)]*)?\)`)
+
+// Every page's links lead to something.
+func TestLinksLeadSomewhere(t *testing.T) {
+	links := 0
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[2], "://") {
+				continue
+			}
+			links++
+			_, err := os.Stat(filepath.Join(filepath.Dir(path), m[2]))
+			require.NoError(t, err, "%s: %s", path, m[0])
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, links, 100)
+}
+
+// The checklist has a row for each item, and each names what is there: a test, if
+// it is called like one, is in that file.
+func TestChecklist(t *testing.T) {
+	text, err := os.ReadFile("docs/checklist.md")
+	require.NoError(t, err)
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 5 {
+			continue
+		}
+		number, err := strconv.Atoi(strings.TrimSpace(cells[1]))
+		if err != nil {
+			continue // the head
+		}
+		n++
+		require.Equal(t, n, number)
+		where := link.FindAllStringSubmatch(cells[3], -1)
+		require.NotEmpty(t, where, line)
+		for _, m := range where {
+			path := filepath.Join("docs", m[2])
+			if !strings.HasPrefix(m[1], "Test") && !strings.HasPrefix(m[1], "Fuzz") {
+				_, err := os.Stat(path)
+				require.NoError(t, err, line)
+				continue
+			}
+			code, err := os.ReadFile(path)
+			require.NoError(t, err, line)
+			require.Contains(t, string(code), "func "+m[1]+"(", line)
+		}
+	}
+	require.Equal(t, 93, n)
+}
