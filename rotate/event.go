@@ -70,6 +70,8 @@ func LogTo(l *slog.Logger) func(Event) {
 	return func(e Event) {
 		level := slog.LevelInfo
 		switch {
+		case errors.Is(e.Err, ErrDenied): // which is for somebody to decide, and not a failure
+			level = slog.LevelWarn
 		case e.Outcome == Failed:
 			level = slog.LevelError
 		case e.Forced != "":
@@ -80,7 +82,10 @@ func LogTo(l *slog.Logger) func(Event) {
 }
 
 func (e Event) attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.String("secret", e.Secret), slog.String("rotation", e.Rotation)}
+	attrs := []slog.Attr{
+		slog.String("secret", e.Secret), slog.String("rotation", e.Rotation),
+		slog.String("step", string(e.Step)), slog.String("outcome", string(e.Outcome)),
+	}
 	add := func(name, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(name, value))

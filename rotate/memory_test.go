@@ -58,7 +58,8 @@ func (m *memory) Promote(ctx context.Context, token, from string) error {
 			return fmt.Errorf("%s is current: %w", s.Current.Token, rotate.ErrConflict)
 		default:
 			m.promoted++
-			*s = rotate.State{Current: *s.Pending, Previous: &rotate.Version{Token: s.Current.Token, Credential: s.Current.Credential}}
+			was := s.Current
+			*s = rotate.State{Current: *s.Pending, Previous: &was}
 		}
 		return nil
 	})
@@ -80,7 +81,8 @@ func (m *memory) Restore(ctx context.Context, to, from string) error {
 		case s.Previous == nil || s.Previous.Token != to || s.Current.Token != from:
 			return fmt.Errorf("%s is current: %w", s.Current.Token, rotate.ErrConflict)
 		default:
-			s.Current, s.Previous = *s.Previous, &rotate.Version{Token: s.Current.Token, Credential: s.Current.Credential}
+			was := s.Current
+			s.Current, s.Previous = *s.Previous, &was
 		}
 		return nil
 	})

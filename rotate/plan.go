@@ -15,7 +15,8 @@ type Status struct {
 	Current, Pending, Previous *Info // nil: there is none
 	Applied                    bool  // the pending version has been set in the database
 	Left                       []string
-	Next                       Step // what Rotate would do first
+	Rotated                    time.Time // see [State.Rotated]
+	Next                       Step      // what Rotate would do first
 	Consumers                  []Consumer
 
 	// Mismatch says in words that store and database do not agree; empty: they
@@ -39,7 +40,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Secret: r.config.Store.Name(), Strategy: r.config.Target.Strategy(), Applied: f.applied}
+	s := Status{Secret: r.config.Store.Name(), Strategy: r.config.Target.Strategy(), Applied: f.applied, Rotated: run.state.Rotated()}
 	if s.Current, err = run.info(ctx, &run.state.Current); err != nil {
 		return s, err
 	}

@@ -22,8 +22,9 @@ const (
 )
 
 // Run rotates whenever the schedule says so, until ctx ends. A rotation that was
-// broken off is finished at once, whatever the schedule says. After a failure it
-// tries again, after growing pauses.
+// broken off is finished at once, whatever the schedule says, and users that are
+// left behind are retired in between. After a failure it tries again, after
+// growing pauses.
 //
 // In between, at least every 10 minutes, it looks whether the database still
 // accepts what the store calls current. Each failure, and each such mismatch when
@@ -43,9 +44,13 @@ func (r *Rotator) Run(ctx context.Context, s Schedule, failed func(error)) error
 	failures, mismatch := 0, ""
 	for {
 		wait, wrong, err := r.due(ctx, s)
-		if err == nil && wait <= 0 {
+		switch {
+		case err != nil:
+		case wait <= 0:
 			_, err = r.Rotate(ctx)
 			wait, wrong = 0, ""
+		default:
+			_, err = r.Finish(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -80,7 +85,7 @@ func (r *Rotator) due(ctx context.Context, s Schedule) (wait time.Duration, mism
 		return 0, "", err
 	}
 	now := time.Now()
-	next := s.Next(run.state.Current.Created, now)
+	next := s.Next(run.state.Rotated(), now)
 	switch {
 	case next.IsZero(): // never
 		wait = longestPause

@@ -118,3 +118,70 @@ func TestRunRefusesAScheduleThatLeavesNoTime(t *testing.T) {
 		require.Empty(t, failed)
 	})
 }
+
+func TestRunRetiresWhoIsLeftBehindInBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(parallel)
+		d.users["one"].sessions = 1
+		_, failed := running(t, d, every(t, 24*time.Hour), 2*time.Hour, nil, func(*memory) {
+			time.Sleep(time.Hour)
+			d.set(func(d *database) { d.users["one"].sessions = 0 })
+		})
+		require.NotEmpty(t, failed)
+		for _, err := range failed {
+			require.ErrorIs(t, err, rotate.ErrUndrained)
+		}
+		require.Nil(t, d.users["one"], "the day has not ended")
+	})
+}
+
+func TestRunDoesNotRotateAtOnceAfterARollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(alternating)
+		r, m := newRotator(t, d, nil)
+		_, err := r.Rotate(t.Context())
+		require.NoError(t, err)
+		_, err = r.Rollback(t.Context())
+		require.NoError(t, err)
+		begun := m.promoted
+		ctx, cancel := context.WithTimeout(t.Context(), 23*time.Hour)
+		defer cancel()
+		require.ErrorIs(t, r.Run(ctx, every(t, 24*time.Hour), func(err error) { t.Error(err) }), context.DeadlineExceeded)
+		require.Equal(t, begun, m.promoted)
+	})
+}
+
+// What cannot be counted is not forced.
+func TestForceNeedsANumber(t *testing.T) {
+	for _, counts := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDatabase(parallel)
+			d.users["one"].sessions = 3
+			r, _ := newRotator(t, d, func(c *rotate.Config) {
+				c.Force, c.DrainTimeout = true, time.Minute
+				c.Audit = func(e rotate.Event) {
+					if e.Step == rotate.StepDrain && e.Outcome == rotate.Begun && !counts {
+						d.set(func(d *database) { d.down = context.DeadlineExceeded })
+					}
+				}
+				c.Pools = []rotate.Pool{stuck{}}
+			})
+			result, err := r.Rotate(t.Context())
+			if counts {
+				require.NoError(t, err)
+				require.Equal(t, "3 sessions of one are left after 1m0s", result.Forced[0])
+				return
+			}
+			require.ErrorIs(t, err, rotate.ErrUndrained)
+			require.Empty(t, result.Forced)
+		})
+	}
+}
+
+// stuck is a pool that never lets go.
+type stuck struct{}
+
+func (stuck) Drained(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}

@@ -34,6 +34,17 @@ type State struct {
 	Previous *Version // nil: none, or the store keeps none
 }
 
+// Rotated returns when the secret was rotated last: what a schedule counts from. A
+// version that was rolled back counts, so that the next one is not due at once. It
+// is zero if the store does not say.
+func (s State) Rotated() time.Time {
+	last := s.Current.Created
+	if p := s.Previous; p != nil && p.Created.After(last) {
+		last = p.Created
+	}
+	return last
+}
+
 // A Store keeps a secret in versions, of which one is current and one may be
 // pending. Its methods are safe for concurrent use by several processes: each
 // change is a compare-and-swap, and done twice it is done once. The suite in

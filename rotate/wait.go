@@ -50,17 +50,29 @@ func (r *run) drained(ctx context.Context, step Step, user, version string) erro
 	waiting, cancel := context.WithTimeout(ctx, r.config.DrainTimeout)
 	defer cancel()
 	left, err := r.leave(waiting, user, version)
-	e.Sessions = left
-	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		if r.config.Force {
+	if err != nil && ctx.Err() == nil && over(waiting) {
+		left, err = r.undrained(ctx, user, err)
+		if err == nil {
 			e.Forced = fmt.Sprintf("%d sessions of %s are left after %v", left, user, r.config.DrainTimeout)
 			r.result.Forced = append(r.result.Forced, e.Forced)
-			err = nil
-		} else {
-			err = fmt.Errorf("%w by %d sessions after %v: %w", ErrUndrained, left, r.config.DrainTimeout, err)
 		}
 	}
+	e.Sessions = left
 	return r.ended(e, begun, err)
+}
+
+// undrained counts once more who is left when time is up. Nothing is forced that
+// could not be counted.
+func (r *run) undrained(ctx context.Context, user string, why error) (left int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	switch left, err = r.config.Target.Sessions(ctx, user); {
+	case err != nil:
+		return 0, fmt.Errorf("%w after %v, and by how many sessions cannot be found out: %w", ErrUndrained, r.config.DrainTimeout, err)
+	case r.config.Force:
+		return left, nil
+	}
+	return left, fmt.Errorf("%w by %d sessions after %v: %w", ErrUndrained, left, r.config.DrainTimeout, why)
 }
 
 // rushed does not wait: it ends the sessions, if the target can, and says why.
@@ -83,7 +95,7 @@ func (r *run) rushed(ctx context.Context, e Event) (Event, time.Time, error) {
 	return e, begun, err
 }
 
-// leave returns how many sessions are left when it gives up.
+// leave returns how many sessions there were when it last could count them.
 func (r *run) leave(ctx context.Context, user, version string) (left int, err error) {
 	if version != "" {
 		for _, p := range r.config.Pools {

@@ -122,7 +122,7 @@ func (w Watched) look(ctx context.Context, c count, now time.Time) Secret {
 	}
 	s.Strategy, s.Left, s.Mismatch = st.Strategy.Name, st.Left, st.Mismatch
 	if st.Current != nil {
-		s.Version, s.User, s.Rotated = st.Current.Token, st.Current.User, st.Current.Created
+		s.Version, s.User, s.Rotated = st.Current.Token, st.Current.User, st.Rotated
 		if w.Schedule != nil {
 			s.Due = w.Schedule.Next(s.Rotated, now)
 		}

@@ -45,11 +45,9 @@ func secrets(t *testing.T, now time.Time) []report.Watched {
 	require.NoError(t, err)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	const day = 24 * time.Hour
-	current := func(age time.Duration) *rotate.Info {
-		return &rotate.Info{Token: "6f2c", User: "app", Created: ago(age), Accepted: true}
-	}
+	current := &rotate.Info{Token: "6f2c", User: "app", Accepted: true}
 	status := func(name string, adjust func(*rotate.Status)) report.Watched {
-		s := rotate.Status{Secret: name, Strategy: rotate.Strategy{Name: "parallel role"}, Current: current(12 * day), Next: rotate.StepCreate}
+		s := rotate.Status{Secret: name, Strategy: rotate.Strategy{Name: "parallel role"}, Current: current, Rotated: ago(12 * day), Next: rotate.StepCreate}
 		adjust(&s)
 		return report.Watched{Name: name, Rotator: fixed{status: s}, Schedule: quarter}
 	}
@@ -64,11 +62,10 @@ func secrets(t *testing.T, now time.Time) []report.Watched {
 			s.Consumers = []rotate.Consumer{{Application: "api", Expected: true, Sessions: 3, Behind: 2, Oldest: ago(3 * day)}, {Application: "psql", Sessions: 1, Behind: 1, Oldest: ago(9 * time.Second)}}
 		}),
 		status("search", func(s *rotate.Status) {
-			s.Current = current(91 * day)
-			s.Current.Accepted = false
+			s.Current, s.Rotated = &rotate.Info{Token: "6f2c", User: "app"}, ago(91*day)
 			s.Mismatch = "the current version does not log in"
 		}),
-		status("cache", func(s *rotate.Status) { s.Current.Created = time.Time{} }),
+		status("cache", func(s *rotate.Status) { s.Rotated = time.Time{} }),
 		{Name: "stock", Rotator: fixed{err: errors.New("rotate: stock cannot be read: permission denied")}},
 	}
 }

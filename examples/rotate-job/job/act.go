@@ -42,7 +42,7 @@ func (s *secret) run(ctx context.Context) outcome {
 	if st.Mismatch != "" && !ahead && !s.call.now {
 		return s.outcomeOf("", rotate.Result{}, fmt.Errorf("%w: %s", rotate.ErrMismatch, st.Mismatch))
 	}
-	due := s.schedule.Next(st.Current.Created, now)
+	due := s.schedule.Next(st.Rotated, now)
 	if !s.call.now && !pending && (due.IsZero() || due.After(now)) {
 		result, err := r.Finish(ctx)
 		state := "not due"

@@ -59,7 +59,7 @@ func (s *secret) look(ctx context.Context) standing {
 	}
 	st.Strategy, st.Left, st.Mismatch = p.Strategy.Name, p.Left, p.Mismatch
 	st.Current, st.Pending, st.Previous = viewOf(p.Current, true), viewOf(p.Pending, true), viewOf(p.Previous, false)
-	st.Due = s.schedule.Next(p.Current.Created, now)
+	st.Due = s.schedule.Next(p.Rotated, now)
 	for _, step := range p.Steps {
 		if step == rotate.StepApprove && !s.Approve {
 			continue // nobody is asked
