@@ -119,7 +119,7 @@ func (s *Server) start(ctx context.Context, program string) error {
 			return err
 		}
 	}
-	out, err := os.Create(filepath.Join(s.dir, "log"))
+	out, err := os.Create(s.Log())
 	if err != nil {
 		return err
 	}
@@ -183,6 +183,15 @@ func (s *Server) Addr() string { return s.addr }
 // CA is the authority of its certificate, in PEM.
 func (s *Server) CA() []byte { return s.ca }
 
+// Log names the file that the server writes its log to; empty for a server given
+// by address.
+func (s *Server) Log() string {
+	if s.dir == "" {
+		return ""
+	}
+	return filepath.Join(s.dir, "log")
+}
+
 // Token is a bearer token that may do everything.
 func (s *Server) Token() string { return s.token }
 
@@ -201,7 +210,7 @@ func (s *Server) Close() error {
 
 // tail is the end of the server's log.
 func (s *Server) tail() string {
-	text, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	text, err := os.ReadFile(s.Log())
 	if err != nil {
 		return err.Error()
 	}

@@ -18,6 +18,10 @@ func TestServer(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 
+	said, err := os.ReadFile(s.Log())
+	require.NoError(t, err)
+	require.NotEmpty(t, said)
+
 	ca := filepath.Join(t.TempDir(), "ca.crt")
 	require.NoError(t, os.WriteFile(ca, s.CA(), 0o600))
 	t.Setenv(kubeserver.EnvAddr, s.Addr())
@@ -31,6 +35,7 @@ func TestServer(t *testing.T) {
 	given, err := kubeserver.Start(t.Context(), os.Stderr)
 	require.NoError(t, err)
 	require.Equal(t, s.Addr(), given.Addr())
+	require.Empty(t, given.Log())
 	require.NoError(t, given.Close())
 	_, err = kubeserver.Start(t.Context(), os.Stderr)
 	require.NoError(t, err, "it is left running")
