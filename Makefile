@@ -5,7 +5,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
-NESTED = internal/containertest pool/otelpool rotate/kubernetes rotate/lambda rotate/aws examples/rotate-job/kubernetes internal/judges internal/faults examples/vault
+NESTED = internal/containertest pool/otelpool rotate/kubernetes rotate/lambda rotate/aws examples/rotate-job/kubernetes internal/judges internal/faults internal/crashtest examples/vault
 # What takes minutes to compile is compiled once: without the race detector.
 HEAVY  = pool/otelpool/internal/alerttest
 
@@ -34,7 +34,7 @@ test-nested: compiler vault kubernetes
 
 ## crash: kill rotations at every point there is, for every target and store; takes
 ## hours. REKEY_CRASH_SEED=… repeats what was drawn
-crash: vault
+crash: vault kubernetes
 	REKEY_CRASH=all go -C internal/crashtest test -timeout 6h -parallel 4 $(TESTFLAGS)
 
 # The race detector needs a C compiler.

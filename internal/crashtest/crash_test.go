@@ -32,32 +32,30 @@ var plots = []plot{
 	{"restore", []job{{Do: rotateIt, Until: "promote"}}, job{Do: rollBack}, false},
 }
 
-// Each pair of a target and a store is in the sample with plotsEach plots, and
-// each of these with pointsEach points.
-const plotsEach, pointsEach = 1, 4
+// Each target is in the sample with storesEach stores, each of these pairs with
+// plotsEach plots, and each of these with pointsEach points.
+const storesEach, plotsEach, pointsEach = 3, 1, 4
 
 func TestCrash(t *testing.T) {
 	all := os.Getenv("REKEY_CRASH") == "all"
 	seed := seedOf(t)
 	began := time.Now()
 	var matrix, cases, killed atomic.Int64
+	pairs := 0
 	t.Cleanup(func() {
 		fmt.Printf("TestCrash: %d cases of %d, from %d pairs of a target and a store, %d of them killed, in %v; REKEY_CRASH_SEED=%d repeats this\n",
-			cases.Load(), matrix.Load(), len(targets)*len(stores), killed.Load(), time.Since(began).Round(time.Second), seed)
+			cases.Load(), matrix.Load(), pairs, killed.Load(), time.Since(began).Round(time.Second), seed)
 		if !t.Failed() && !filtered() {
 			require.GreaterOrEqual(t, cases.Load(), int64(100))
 			require.Greater(t, killed.Load(), cases.Load()*95/100, "polling makes the number of points vary, but not much")
 		}
 	})
 	for i, target := range targets {
-		for j, store := range stores {
-			rng := rand.New(rand.NewPCG(seed, uint64(i*len(stores)+j)))
-			picked := rng.Perm(len(plots))
-			if !all {
-				picked = picked[:plotsEach]
-			}
-			for _, k := range picked {
-				p, rng := plots[k], rand.New(rand.NewPCG(rng.Uint64(), 0))
+		rng := rand.New(rand.NewPCG(seed, uint64(i)))
+		for _, store := range pick(rng, stores, storesEach, all) {
+			pairs++
+			for _, p := range pick(rng, plots, plotsEach, all) {
+				rng := rand.New(rand.NewPCG(rng.Uint64(), 0))
 				t.Run(target.name+"/"+store.name+"/"+p.name, func(t *testing.T) {
 					t.Parallel()
 					points := p.rehearse(t, target, store)
@@ -65,7 +63,7 @@ func TestCrash(t *testing.T) {
 					if all {
 						fmt.Printf("%s: %d points\n", t.Name(), len(points))
 					}
-					for _, n := range pick(rng, len(points), all) {
+					for _, n := range pick(rng, numbers(len(points)), pointsEach, all) {
 						c := crash{p, target, store, n, rng.IntN(2) == 0, rng.IntN(2) == 0, 0}
 						if rng.IntN(3) == 0 {
 							c.again = 1 + rng.IntN(len(points))
@@ -99,16 +97,24 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// pick draws points of n.
-func pick(rng *rand.Rand, n int, all bool) []int {
-	picked := rng.Perm(n)
+// pick draws n of them, or puts all in another order.
+func pick[T any](rng *rand.Rand, from []T, n int, all bool) (picked []T) {
+	order := rng.Perm(len(from))
 	if !all {
-		picked = picked[:min(pointsEach, n)]
+		order = order[:min(n, len(from))]
 	}
-	for i := range picked {
-		picked[i]++
+	for _, i := range order {
+		picked = append(picked, from[i])
 	}
 	return picked
+}
+
+// numbers are those from 1 to n.
+func numbers(n int) (all []int) {
+	for i := range n {
+		all = append(all, i+1)
+	}
+	return all
 }
 
 // rehearse goes through a plot without a crash and lists the points.

@@ -8,8 +8,8 @@
 // it; some of them are killed, too. The matrix is every point × what the process
 // was doing × target × store:
 //
-//	make crash                    # all of it; prints its size
-//	go test ./internal/crashtest  # a sample, another one each time
+//	make crash                     # all of it; prints its size
+//	go -C internal/crashtest test  # a sample, another one each time
 //
 // REKEY_CRASH_SEED repeats a sample. Besides, two rotators of one secret are
 // interleaved call by call, in a model thousands of times and on the real parts.

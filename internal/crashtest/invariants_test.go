@@ -50,6 +50,9 @@ func (s *scene) checkReport(r report) {
 	t.Helper()
 	require.NotContains(t, r.said, canary, "a password was said")
 	require.NotContains(t, s.users.seen(t), canary, "a password was seen")
+	if s.stored != nil {
+		require.NotContains(t, s.stored(t), canary, "a password was logged by the store's server")
+	}
 	verified := map[string]bool{}
 	drained := map[string]bool{}
 	for _, n := range r.notes {

@@ -24,7 +24,7 @@ type suite struct{ *testing.M }
 
 func (s suite) Run() int {
 	code := s.M.Run()
-	if err := errors.Join(closePostgres(), closeMySQL()); err != nil {
+	if err := errors.Join(closePostgres(), closeMySQL(), closeKubernetes()); err != nil {
 		log.Println("crashtest:", err)
 		return max(code, 1)
 	}

@@ -14,9 +14,10 @@ type scene struct {
 	t        *testing.T
 	job      job // without what it is to do
 	users    users
-	look     *rotate.Config // to look with
-	drawn    []string       // all passwords there have been
-	rights   string         // of the user that was there first
+	stored   func(*testing.T) string // what the store's server has said; nil: that is not at hand
+	look     *rotate.Config          // to look with
+	drawn    []string                // all passwords there have been
+	rights   string                  // of the user that was there first
 	runs     int
 	strategy rotate.Strategy
 }
@@ -36,7 +37,7 @@ func (k targetKind) called() string { return k.name }
 func newScene(t *testing.T, target targetKind, store storeKind) *scene {
 	t.Helper()
 	u := target.make(t)
-	s := &scene{t: t, users: u, drawn: []string{u.first().Password.Reveal()}}
+	s := &scene{t: t, users: u, stored: store.seen, drawn: []string{u.first().Password.Reveal()}}
 	s.job = job{Target: target.name, Store: store.name, Users: u.place(), Secret: store.make(t, u.first())}
 	var err error
 	s.look, err = s.job.config(nil)

@@ -2,6 +2,7 @@ package crashtest_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -31,12 +32,14 @@ type storeKind struct {
 	name string
 	make func(t *testing.T, first source.Credential) place // a new secret
 	open func(p place, in *injector) (rotate.Store, error)
+	seen func(t *testing.T) string // what the server has said since it was called last; nil: that is not at hand
 }
 
 var stores = []storeKind{
-	{"file", makeFile, openFile},
-	{"secretsmanager", makeSecretsManager, openSecretsManager},
-	{"vaultkv", makeVault, openVault},
+	{"file", makeFile, openFile, nil},
+	{"secretsmanager", makeSecretsManager, openSecretsManager, nil},
+	{"vaultkv", makeVault, openVault, nil},
+	{"kubernetes", makeKubernetes, openKubernetes, seenByKubernetes},
 }
 
 func document(first source.Credential) map[string]any {
@@ -100,8 +103,11 @@ func openVault(p place, in *injector) (rotate.Store, error) {
 }
 
 // carrier keeps no connections, so nothing is left to close.
-func carrier(in *injector) http.RoundTripper {
-	t := &http.Transport{DisableKeepAlives: true}
+func carrier(in *injector) http.RoundTripper { return carrierTo(nil, in) }
+
+// carrierTo is one to servers that this TLS configuration is for.
+func carrierTo(to *tls.Config, in *injector) http.RoundTripper {
+	t := &http.Transport{DisableKeepAlives: true, TLSClientConfig: to}
 	if in == nil {
 		return t
 	}
