@@ -13,8 +13,19 @@ type injector struct {
 	seen func(string) // is told the name of each point; nil: nobody is
 
 	mu   sync.Mutex
+	late bool // counts from when it is told to
 	n    int
 	call string // of the store or the target that is under way
+}
+
+// count counts from now on, if it has not before.
+func (in *injector) count() {
+	if in == nil {
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.late = false
 }
 
 // begin names the call that the following points belong to.
@@ -41,6 +52,9 @@ func (in *injector) due(what string) bool {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.late {
+		return false
+	}
 	in.n++
 	if in.seen != nil {
 		in.seen(in.call + ": " + what)

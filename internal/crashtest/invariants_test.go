@@ -62,9 +62,9 @@ func (s *scene) checkReport(r report) {
 			verified[n.Token] = true
 		case n.Step == rotate.StepPromote:
 			require.True(t, verified[n.Token], "promote without verify")
-		case n.Step == rotate.StepDrain && n.Outcome == rotate.OK:
-			drained[n.User] = n.Left == 0
-		case n.Step == rotate.StepDisable, n.Step == rotate.StepRemove:
+		case (n.Step == rotate.StepDrain || n.Step == rotate.StepClear) && n.Outcome == rotate.OK:
+			drained[n.User] = n.Left == 0 || n.Forced != ""
+		case n.Step == rotate.StepDisable, n.Step == rotate.StepRemove, n.Step == rotate.StepSet && s.strategy.Reuses:
 			require.True(t, drained[n.User], "%s of %s, who may have sessions", n.Step, n.User)
 		}
 	}

@@ -2,6 +2,7 @@ package crashtest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,13 +33,16 @@ const envJob = "REKEY_TEST_CRASH_JOB"
 type job struct {
 	Target, Store string // names
 	Users, Secret place
-	Do            string // rotateIt or rollBack
-	Until         string // give up when this step has ended well; empty: do not
-	Unfit         bool   // verify finds something
-	Twice         bool   // do every call twice
-	Lock          bool   // take the target's lock
-	Kill          int    // the point; zero: none, and the points are listed
-	Draw          string // what its passwords begin with
+	Do            string        // rotateIt or rollBack
+	Until         string        // give up when this step has ended well; empty: do not
+	Unfit         bool          // verify finds something
+	Twice         bool          // do every call twice
+	Lock          bool          // take the target's lock
+	Kill          int           // the point; zero: none, and the points are listed
+	KillIn        rotate.Step   // the points are counted from when this begins; empty: from the start
+	Drain         time.Duration // the longest wait for sessions; zero: 20 s
+	Force         bool          // and go on when it has ended
+	Draw          string        // what its passwords begin with
 }
 
 const (
@@ -52,7 +56,8 @@ type note struct {
 	Outcome rotate.Outcome
 	Token   string
 	User    string
-	Left    int // sessions
+	Left    int    // sessions
+	Forced  string // why it was not waited for them
 
 	Drawn string // a password
 	Point string // that was come to
@@ -91,10 +96,10 @@ func (j job) work(ctx context.Context, log io.Writer, tell func(note)) {
 	tell(end)
 }
 
-var kinds = map[string]error{"nothing": rotate.ErrNothing, "unfit": rotate.ErrUnfit, "running": rotate.ErrRunning, "conflict": rotate.ErrConflict}
+var kinds = map[string]error{"nothing": rotate.ErrNothing, "unfit": rotate.ErrUnfit, "running": rotate.ErrRunning, "conflict": rotate.ErrConflict, "undrained": rotate.ErrUndrained}
 
 func (j job) try(ctx context.Context, log io.Writer, tell func(note)) error {
-	in := &injector{kill: j.Kill}
+	in := &injector{kill: j.Kill, late: j.KillIn != ""}
 	if j.Kill == 0 {
 		in.seen = func(point string) { tell(note{Point: point}) }
 	}
@@ -117,7 +122,10 @@ func (j job) try(ctx context.Context, log io.Writer, tell func(note)) error {
 	logged := rotate.LogTo(slog.New(slog.NewTextHandler(log, nil)))
 	config.Audit = func(e rotate.Event) {
 		logged(e)
-		tell(note{Step: e.Step, Outcome: e.Outcome, Token: e.Rotation, User: e.User, Left: e.Sessions})
+		tell(note{Step: e.Step, Outcome: e.Outcome, Token: e.Rotation, User: e.User, Left: e.Sessions, Forced: e.Forced})
+		if e.Step == j.KillIn {
+			in.count()
+		}
 		if string(e.Step) == j.Until && e.Outcome == rotate.OK {
 			cancel()
 		}
@@ -145,7 +153,7 @@ func (j job) config(in *injector) (*rotate.Config, error) {
 		return nil, err
 	}
 	c := &rotate.Config{
-		Store: store, Target: target, Poll: time.Millisecond, DrainTimeout: 20 * time.Second,
+		Store: store, Target: target, Poll: time.Millisecond, DrainTimeout: cmp.Or(j.Drain, 20*time.Second), Force: j.Force,
 		Generate: func() (source.Secret, error) { panic("nothing is drawn here") },
 	}
 	if in != nil {

@@ -28,13 +28,13 @@ func mysqlTargets(p mysqlserver.Product) []targetKind {
 	return []targetKind{
 		{string(p) + " single user", one, mysqlTarget(func(c *mysql.Config, _ place) (rotate.Target, error) {
 			return mysql.SingleUser(c)
-		}), mysqlLock},
+		}), mysqlLock, ""},
 		{string(p) + " alternating users", both, mysqlTarget(func(c *mysql.Config, p place) (rotate.Target, error) {
 			return mysql.Alternating(c, p["one"], p["two"])
-		}), mysqlLock},
+		}), mysqlLock, rotate.StepClear},
 		{string(p) + " dual password", one, mysqlTarget(func(c *mysql.Config, _ place) (rotate.Target, error) {
 			return mysql.DualPassword(c)
-		}), mysqlLock},
+		}), mysqlLock, rotate.StepDrain},
 	}
 }
 
@@ -132,6 +132,13 @@ func (u *myUsers) seen(t *testing.T) string {
 	text := strings.Join(u.lines(t, "select argument from mysql.general_log"), "\n")
 	u.db.Exec("truncate table mysql.general_log")
 	return text
+}
+
+func (u *myUsers) session(t *testing.T, c source.Credential) (end func()) {
+	db := open3306(u.at, c.Username, c.Password.Reveal(), nil)
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	return func() { require.NoError(t, errors.Join(conn.Close(), db.Close())) }
 }
 
 func (u *myUsers) lines(t *testing.T, query string) (all []string) {

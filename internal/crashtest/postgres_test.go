@@ -164,6 +164,15 @@ func (u *pgUsers) seen(t *testing.T) (text string) {
 	return text
 }
 
+func (u *pgUsers) session(t *testing.T, c source.Credential) (end func()) {
+	config, err := pgx.ParseConfig("postgres://" + u.at["addr"] + "/postgres?sslmode=disable")
+	require.NoError(t, err)
+	config.User, config.Password = c.Username, c.Password.Reveal()
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	return func() { require.NoError(t, conn.Close(context.Background())) }
+}
+
 func postgresTarget(open func(*postgres.Config, place) (rotate.Target, error)) func(place, *injector, bool) (rotate.Target, error) {
 	return func(p place, in *injector, unfit bool) (rotate.Target, error) {
 		c, err := postgresConfig(p, in)

@@ -13,10 +13,11 @@ import (
 
 // A targetKind is a row of the matrix.
 type targetKind struct {
-	name string
-	make func(t *testing.T) users                                       // new ones
-	open func(p place, in *injector, unfit bool) (rotate.Target, error) // unfit: verify finds something
-	lock func(p place) (lock, error)
+	name  string
+	make  func(t *testing.T) users                                       // new ones
+	open  func(p place, in *injector, unfit bool) (rotate.Target, error) // unfit: verify finds something
+	lock  func(p place) (lock, error)
+	waits rotate.Step // for sessions; empty: none does
 }
 
 // A lock is what rotate.Config takes.
@@ -32,6 +33,9 @@ type users interface {
 
 	// seen is what anybody could have seen since it was called last.
 	seen(t *testing.T) string
+
+	// session opens one and keeps it until end is called.
+	session(t *testing.T, c source.Credential) (end func())
 }
 
 // An account is a user of the secret.
@@ -46,11 +50,11 @@ var targets = slices.Concat(postgresTargets, mysqlTargets(mysqlserver.MariaDB), 
 var postgresTargets = []targetKind{
 	{"single user", makeOne, postgresTarget(func(c *postgres.Config, _ place) (rotate.Target, error) {
 		return postgres.SingleUser(c)
-	}), postgresLock},
+	}), postgresLock, ""},
 	{"alternating users", makeBoth, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
 		return postgres.Alternating(c, p["one"], p["two"])
-	}), postgresLock},
+	}), postgresLock, rotate.StepClear},
 	{"parallel role", makeOne, postgresTarget(func(c *postgres.Config, p place) (rotate.Target, error) {
 		return postgres.ParallelRole(c, p["group"])
-	}), postgresLock},
+	}), postgresLock, rotate.StepDrain},
 }
