@@ -29,7 +29,7 @@ test-root: compiler vault kubernetes
 
 test-nested: compiler vault kubernetes
 	internal/containertest/setup.sh
-	for m in $(NESTED); do go -C $$m test -race -shuffle=on $(TESTFLAGS) ./... || exit 1; done
+	for m in $(NESTED); do go -C $$m test -race -timeout 20m -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 	for m in $(HEAVY); do go -C $$m test -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 
 ## crash: kill rotations at every point there is, for every target and store; takes

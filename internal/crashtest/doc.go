@@ -11,6 +11,7 @@
 //	make crash                     # all of it; prints its size
 //	go -C internal/crashtest test  # a sample, another one each time
 //
-// REKEY_CRASH_SEED repeats a sample. Besides, two rotators of one secret are
-// interleaved call by call, in a model thousands of times and on the real parts.
+// REKEY_CRASH_SEED repeats a sample. Besides, processes are killed while they wait
+// for open sessions, and two rotators of one secret are interleaved call by call, in
+// a model thousands of times and on the real parts.
 package crashtest
