@@ -13,7 +13,7 @@ import (
 
 var link = regexp.MustCompile(`\[([^][]*)\]\(([^)#\s]+)(?:#[^)]*)?\)`)
 
-// Every page's links lead to something.
+// Every page's links lead to something: one that is called like a test, to its file.
 func TestLinksLeadSomewhere(t *testing.T) {
 	links := 0
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
@@ -27,8 +27,14 @@ func TestLinksLeadSomewhere(t *testing.T) {
 				continue
 			}
 			links++
-			_, err := os.Stat(filepath.Join(filepath.Dir(path), m[2]))
+			target := filepath.Join(filepath.Dir(path), m[2])
+			_, err := os.Stat(target)
 			require.NoError(t, err, "%s: %s", path, m[0])
+			if strings.HasPrefix(m[1], "Test") {
+				code, err := os.ReadFile(target)
+				require.NoError(t, err)
+				require.True(t, strings.Contains(string(code), "func "+m[1]+"("), "%s: %s", path, m[0])
+			}
 		}
 		return nil
 	})
