@@ -73,9 +73,10 @@ bench:
 bench-smoke:
 	go test ./... -run '^$$' -bench . -benchtime 10x -benchmem
 
-## fuzz: every fuzz target of every module for FUZZTIME
+## fuzz: every fuzz target for FUZZTIME. Where the fuzzer takes minutes to build all
+## of a client, the target's own inputs run with the tests, and more of them by hand.
 fuzz:
-	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n 1 dirname | sort -u); do \
+	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' ':!rotate/kubernetes' | xargs -n 1 dirname | sort -u); do \
 		for f in $$(cat $$d/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
 			echo "$$d $$f"; \
 			go -C $$d test . -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x || exit 1; \
