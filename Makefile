@@ -5,9 +5,10 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
-NESTED = internal/containertest pool/otelpool rotate/kubernetes rotate/lambda rotate/aws examples/rotate-job/kubernetes internal/judges internal/faults internal/crashtest examples/vault
-# What takes minutes to compile is compiled once: without the race detector.
-HEAVY  = pool/otelpool/internal/alerttest
+NESTED = pool/otelpool rotate/lambda rotate/aws internal/judges internal/faults examples/vault
+# What takes minutes to compile is compiled once, without the race detector: the
+# clients of Docker and Kubernetes, and Prometheus.
+HEAVY  = internal/containertest internal/crashtest rotate/kubernetes examples/rotate-job/kubernetes pool/otelpool/internal/alerttest
 
 # Vault's command line, for where no vault is in PATH.
 AGENT = examples/vault/agent
@@ -30,7 +31,7 @@ test-root: compiler vault kubernetes
 test-nested: compiler vault kubernetes
 	internal/containertest/setup.sh
 	for m in $(NESTED); do go -C $$m test -race -timeout 20m -shuffle=on $(TESTFLAGS) ./... || exit 1; done
-	for m in $(HEAVY); do go -C $$m test -shuffle=on $(TESTFLAGS) ./... || exit 1; done
+	for m in $(HEAVY); do go -C $$m test -timeout 20m -shuffle=on $(TESTFLAGS) ./... || exit 1; done
 
 ## crash: kill rotations at every point there is, for every target and store; takes
 ## hours. REKEY_CRASH_SEED=… repeats what was drawn
@@ -59,7 +60,7 @@ lint:
 
 ## vuln: known vulnerabilities in what is imported
 vuln:
-	for m in . $(NESTED); do go -C $$m run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./... || exit 1; done
+	for m in . $(NESTED) $(HEAVY); do go -C $$m run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./... || exit 1; done
 
 ## bench: the managed pools beside the raw ones, in turn, and compared
 bench:
@@ -71,7 +72,7 @@ bench:
 	go run ./internal/storm
 
 bench-smoke:
-	go test ./... -run '^$$' -bench . -benchtime 10x -benchmem
+	go test $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's,^,./,') -run '^$$' -bench . -benchtime 10x -benchmem
 
 ## fuzz: every fuzz target for FUZZTIME. Where the fuzzer takes minutes to build all
 ## of a client, the target's own inputs run with the tests, and more of them by hand.
