@@ -6,14 +6,22 @@ import (
 	"fmt"
 )
 
-// promote looks again where the store's answer was lost: the next run would see
-// nothing pending, and rotate once more.
+// promote moves the pending version to current.
 func (r *run) promote(ctx context.Context, c Change) error {
 	err := r.config.Store.Promote(ctx, c.Token, r.state.Current.Token)
+	return r.settled(ctx, err, func(s State) bool { return s.Current.Token == c.Token })
+}
+
+// settled looks again where the store has failed to say that something is done:
+// its answer may be lost, and the next run would find nothing to finish and do
+// the same once more. That ctx has ended may be why, and keeps it from nothing.
+func (r *run) settled(ctx context.Context, err error, done func(State) bool) error {
 	if err == nil {
 		return nil
 	}
-	if s, readErr := r.config.Store.Read(ctx); readErr == nil && s.Current.Token == c.Token {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.StepTimeout)
+	defer cancel()
+	if s, readErr := r.config.Store.Read(ctx); readErr == nil && done(s) {
 		return nil
 	}
 	return err
@@ -55,7 +63,10 @@ func (r *run) back(ctx context.Context) error {
 	if err := r.step(ctx, StepUndo, c.To.Username, func(ctx context.Context) error { return r.config.Target.Undo(ctx, c) }); err != nil {
 		return err
 	}
-	err := r.step(ctx, StepDiscard, c.To.Username, func(ctx context.Context) error { return r.config.Store.Discard(ctx, c.Token) })
+	err := r.step(ctx, StepDiscard, c.To.Username, func(ctx context.Context) error {
+		err := r.config.Store.Discard(ctx, c.Token)
+		return r.settled(ctx, err, func(s State) bool { return s.Pending == nil || s.Pending.Token != c.Token })
+	})
 	if err != nil {
 		return err
 	}

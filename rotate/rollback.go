@@ -76,8 +76,12 @@ func (r *run) recall(ctx context.Context, current, previous Version) error {
 	user := previous.Credential.Username
 	err := r.step(ctx, StepRestore, user, func(ctx context.Context) error {
 		err := r.config.Store.Restore(ctx, previous.Token, current.Token)
+		err = r.settled(ctx, err, func(s State) bool { return s.Current.Token == previous.Token })
 		if s := r.config.Target.Strategy(); err == nil && s.Leaves && !s.Dual {
-			// Who disables it meanwhile, to retire it, reads the store afterwards.
+			// Who disables it meanwhile, to retire it, reads the store afterwards. It is
+			// current now, so this is done even if the time of the step is over.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.StepTimeout)
+			defer cancel()
 			err = r.config.Target.Enable(ctx, user)
 		}
 		return err

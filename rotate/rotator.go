@@ -254,7 +254,7 @@ func (r *run) do(ctx context.Context, step Step) error {
 		if err != nil {
 			return err
 		}
-		return r.stands(ctx, c, r.state.Current.Token)
+		return r.stands(context.WithoutCancel(ctx), c, r.state.Current.Token)
 	}
 	panic("rotate: no such step: " + string(step))
 }
