@@ -136,7 +136,7 @@ func (r *run) proveCurrent(ctx context.Context) error {
 	return r.step(ctx, StepVerify, r.state.Current.Credential.Username, func(ctx context.Context) error {
 		accepted, err := r.config.Target.Accepts(ctx, r.state.Current.Credential)
 		if err == nil && !accepted {
-			err = fmt.Errorf("%w: the database does not accept the current credential; rotate again, or set its password by hand", ErrUnfit)
+			err = fmt.Errorf("%w: the database does not accept the current credential; rotate again, or set its password by hand", ErrMismatch)
 		}
 		return err
 	})

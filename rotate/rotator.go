@@ -195,11 +195,20 @@ func (r *run) forward(ctx context.Context) error {
 		}
 		switch err := r.do(ctx, step); {
 		case errors.Is(err, ErrUnfit):
-			return errors.Join(err, r.back(context.WithoutCancel(ctx)))
+			return r.giveUp(ctx, err)
 		case err != nil || step == StepPromote: // whatever has begun since is another one
 			return err
 		}
 	}
+}
+
+// giveUp undoes a rotation that is unfit. If that fails, what it returns does not
+// wrap ErrUnfit, as not everything is as it was.
+func (r *run) giveUp(ctx context.Context, unfit error) error {
+	if err := r.back(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("%w; it is to be undone, as this was found before: %v", err, unfit) //nolint:errorlint // see above
+	}
+	return unfit
 }
 
 // look finds out how things stand.

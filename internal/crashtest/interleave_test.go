@@ -114,8 +114,10 @@ func (g *game) explained(a *actor) {
 			return
 		}
 	}
-	if g.backs && (errors.Is(a.err, rotate.ErrUnfit) || errors.Is(a.err, rotate.ErrNothing)) {
-		return
+	for _, is := range []error{rotate.ErrUnfit, rotate.ErrMismatch, rotate.ErrNothing} {
+		if g.backs && errors.Is(a.err, is) {
+			return
+		}
 	}
 	g.t.Errorf("it ended with %v", a.err)
 }
