@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -114,8 +115,8 @@ func (r *Rotator) Plan(ctx context.Context) (Plan, error) {
 // Rehearse rotates up to a step, which it does not take, and undoes what was
 // done, on the real store and database. Strategies that change the current user
 // in place are refused from set on unless force is set: until it is undone,
-// nobody can log in with the current password. A rotation that is under way is
-// not touched.
+// nobody can log in with the current password. It is undone as well if it fails,
+// or ctx ends, on the way. A rotation that is under way is not touched.
 func (r *Rotator) Rehearse(ctx context.Context, until Step, force bool) (Result, error) {
 	steps := order(r.config.Target.Strategy())
 	at, promote := slices.Index(steps, until), slices.Index(steps, StepPromote)
@@ -138,11 +139,20 @@ func (r *run) rehearse(ctx context.Context) error {
 	if r.open() {
 		return fmt.Errorf("rotate: %s: %w: finish it with Rotate, or undo it with Rollback", r.config.Store.Name(), ErrRunning)
 	}
-	if err := r.create(ctx, newToken()); err != nil {
+	err := r.create(ctx, newToken())
+	if err == nil {
+		err = r.forward(ctx)
+	}
+	return errors.Join(err, r.unrehearse(context.WithoutCancel(ctx)))
+}
+
+// unrehearse undoes what the rehearsal has come to, if nobody else has.
+func (r *run) unrehearse(ctx context.Context) error {
+	if err := r.read(ctx); err != nil {
 		return err
 	}
-	if err := r.forward(ctx); err != nil {
-		return err
+	if p := r.state.Pending; p == nil || p.Token != r.result.To {
+		return nil
 	}
-	return r.back(context.WithoutCancel(ctx))
+	return r.back(ctx)
 }

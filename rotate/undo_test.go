@@ -63,3 +63,37 @@ func TestRollbackFindsAMismatch(t *testing.T) {
 	require.NotErrorIs(t, err, rotate.ErrUnfit)
 	require.Nil(t, m.state.Pending)
 }
+
+// A rehearsal that fails on the way leaves nothing either: in place nobody could
+// log in any more.
+func TestRehearsalThatFailsIsUndone(t *testing.T) {
+	denied := errors.New("not today")
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		for name, fail := range map[string]func(c *rotate.Config, stop func()){
+			"denied": func(c *rotate.Config, _ func()) {
+				c.Approve = func(context.Context, rotate.Request) (string, error) { return "", denied }
+			},
+			"stopped": func(c *rotate.Config, stop func()) {
+				c.Audit = func(e rotate.Event) {
+					if e.Step == rotate.StepSet && e.Outcome == rotate.OK {
+						stop()
+					}
+				}
+			},
+		} {
+			t.Run(s.Name+"/"+name, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				d := newDatabase(s)
+				r, m := newRotator(t, d, func(c *rotate.Config) { fail(c, stop) })
+				_, err := r.Rehearse(ctx, rotate.StepPromote, true)
+				require.Error(t, err)
+				require.Nil(t, m.state.Pending)
+				require.Equal(t, "first", m.state.Current.Token)
+				is, err := d.Accepts(t.Context(), firstCredential)
+				require.NoError(t, err)
+				require.True(t, is)
+			})
+		}
+	}
+}
