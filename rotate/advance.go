@@ -32,7 +32,7 @@ func (r *Rotator) Advance(ctx context.Context, token string, step Step) (Result,
 			return err
 		}
 		if !run.open() && step == StepCreate {
-			if err := run.retire(ctx); err != nil {
+			if err := run.finish(ctx); err != nil {
 				return err
 			}
 			if err := run.create(ctx, token); err != nil {
@@ -47,6 +47,9 @@ func (r *Rotator) Advance(ctx context.Context, token string, step Step) (Result,
 		case step == StepCreate:
 			run.result.Rotation, run.result.From, run.result.To = token, run.state.Current.Token, token
 			return nil
+		}
+		if err := run.finishRollback(ctx); err != nil {
+			return err
 		}
 		return run.forward(ctx)
 	})

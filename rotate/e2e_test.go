@@ -129,10 +129,10 @@ func TestEndToEndRollback(t *testing.T) {
 }
 
 // A rollback that is broken off between database and store is finished by the
-// next rotation, or by the next rollback.
+// next rotation, by the next rollback, or by Finish.
 func TestEndToEndRollbackBrokenOff(t *testing.T) {
 	for name, next := range map[string]func(*rotate.Rotator, context.Context) (rotate.Result, error){
-		"rotate": (*rotate.Rotator).Rotate, "roll back": (*rotate.Rotator).Rollback,
+		"rotate": (*rotate.Rotator).Rotate, "roll back": (*rotate.Rotator).Rollback, "finish": (*rotate.Rotator).Finish,
 	} {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(t *testing.T, s *scene) {
@@ -162,7 +162,9 @@ func TestEndToEndRollbackCrossed(t *testing.T) {
 		"single user": func(t *testing.T, s *scene) {
 			s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)
 			s.breakOff(rotate.StepUndo, (*rotate.Rotator).Rollback)
-			begin(t, s, rotate.StepCreate)
+			next := s.store.state.Current.Credential
+			next.Password, next.Version = source.NewSecret("the next"), token
+			require.NoError(t, s.store.Create(t.Context(), token, next))
 		},
 		"alternating users": func(t *testing.T, s *scene) {
 			s.breakOff(rotate.StepPromote, (*rotate.Rotator).Rotate)

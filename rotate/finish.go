@@ -3,8 +3,9 @@ package rotate
 import "context"
 
 // Finish ends what has begun and begins nothing: a rotation that is under way is
-// taken to its end, and users that are left behind are retired. It is for programs
-// that come by more often than the secret is due.
+// taken to its end, so is a rollback that was broken off between database and
+// store, and users that are left behind are retired. It is for programs that come
+// by more often than the secret is due.
 func (r *Rotator) Finish(ctx context.Context) (Result, error) {
 	return r.do(ctx, func(ctx context.Context, run *run) error {
 		if err := run.read(ctx); err != nil {
@@ -13,6 +14,16 @@ func (r *Rotator) Finish(ctx context.Context) (Result, error) {
 		if run.open() {
 			return run.rotate(ctx)
 		}
-		return run.retire(ctx)
+		return run.finish(ctx)
 	})
+}
+
+// finish ends what has begun where nothing is pending. A rollback comes first:
+// before, an older password is not known to be left, and in place the database
+// does not accept what the next rotation would follow.
+func (r *run) finish(ctx context.Context) error {
+	if err := r.finishRollback(ctx); err != nil {
+		return err
+	}
+	return r.retire(ctx)
 }

@@ -139,6 +139,9 @@ func (r *run) rehearse(ctx context.Context) error {
 	if r.open() {
 		return fmt.Errorf("rotate: %s: %w: finish it with Rotate, or undo it with Rollback", r.config.Store.Name(), ErrRunning)
 	}
+	if err := r.finishRollback(ctx); err != nil {
+		return err
+	}
 	err := r.create(ctx, newToken())
 	if err == nil {
 		err = r.forward(ctx)

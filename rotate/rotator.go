@@ -89,13 +89,11 @@ func (r *run) rotate(ctx context.Context) error {
 	}
 	if r.open() {
 		r.result.Resumed = true
-	} else {
-		if r.config.Target.Strategy().Dual { // else the older password is not known to be left
-			if err := r.finishRollback(ctx); err != nil {
-				return err
-			}
+		if err := r.finishRollback(ctx); err != nil {
+			return err
 		}
-		if err := r.retire(ctx); err != nil {
+	} else {
+		if err := r.finish(ctx); err != nil {
 			return err
 		}
 		if err := r.create(ctx, newToken()); err != nil {
@@ -181,9 +179,6 @@ func newToken() string {
 
 // forward takes the pending version to current, a step at a time.
 func (r *run) forward(ctx context.Context) error {
-	if err := r.finishRollback(ctx); err != nil {
-		return err
-	}
 	for {
 		f, err := r.look(ctx)
 		if err != nil {

@@ -149,29 +149,57 @@ func TestTwoPasswords(t *testing.T) {
 func TestRollbackWhileBothAreAccepted(t *testing.T) {
 	on(t, func(t *testing.T, h *house) {
 		config, store := h.rotator(mysql.DualPassword)
-		config.DrainTimeout = 20 * time.Millisecond
-		old := h.open(h.first)
-		_, err := newRotator(t, config).Rotate(t.Context())
-		require.ErrorIs(t, err, rotate.ErrUndrained)
-		state, err := store.Read(t.Context())
-		require.NoError(t, err)
-		bad := state.Current.Credential
-
-		// The store does not learn of it at first.
-		config.Store = deaf{store}
-		_, err = newRotator(t, config).Rollback(t.Context())
-		require.ErrorIs(t, err, errDeaf)
-		require.NoError(t, old.Close())
-		config.Store, config.DrainTimeout = store, time.Minute
+		first, bad := h.brokenRollback(config, store)
 		result, err := newRotator(t, config).Rotate(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, state.Previous.Token, result.From, "the rollback was finished, and the next follows the version it went back to")
+		require.Equal(t, first, result.From, "the rollback was finished, and the next follows the version it went back to")
 		require.False(t, accepts(t, config.Target, bad))
 		require.False(t, accepts(t, config.Target, h.first))
-		state, err = store.Read(t.Context())
+		state, err := store.Read(t.Context())
 		require.NoError(t, err)
 		require.True(t, accepts(t, config.Target, state.Current.Credential))
 	})
+}
+
+// The others that come by finish it as well.
+func TestABrokenRollbackIsFinished(t *testing.T) {
+	for name, next := range map[string]func(context.Context, *rotate.Rotator) (rotate.Result, error){
+		"finish": func(ctx context.Context, r *rotate.Rotator) (rotate.Result, error) { return r.Finish(ctx) },
+		"advance": func(ctx context.Context, r *rotate.Rotator) (rotate.Result, error) {
+			return r.Advance(ctx, "11111111-1111-4111-8111-111111111111", rotate.StepCreate)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, func(t *testing.T, h *house) {
+				config, store := h.rotator(mysql.DualPassword)
+				first, bad := h.brokenRollback(config, store)
+				_, err := next(t.Context(), newRotator(t, config))
+				require.NoError(t, err)
+				state, err := store.Read(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, first, state.Current.Token)
+				require.True(t, accepts(t, config.Target, h.first))
+				require.False(t, accepts(t, config.Target, bad))
+			})
+		})
+	}
+}
+
+// brokenRollback goes back to the first version, of which the store does not learn.
+func (h *house) brokenRollback(config *rotate.Config, store rotate.Store) (first string, bad source.Credential) {
+	h.t.Helper()
+	config.DrainTimeout = 20 * time.Millisecond
+	old := h.open(h.first)
+	_, err := newRotator(h.t, config).Rotate(h.t.Context())
+	require.ErrorIs(h.t, err, rotate.ErrUndrained)
+	state, err := store.Read(h.t.Context())
+	require.NoError(h.t, err)
+	config.Store = deaf{store}
+	_, err = newRotator(h.t, config).Rollback(h.t.Context())
+	require.ErrorIs(h.t, err, errDeaf)
+	require.NoError(h.t, old.Close())
+	config.Store, config.DrainTimeout = store, time.Minute
+	return state.Previous.Token, state.Current.Credential
 }
 
 // deaf does not take Restore.
