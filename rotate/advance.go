@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -32,7 +33,7 @@ func (r *Rotator) Advance(ctx context.Context, token string, step Step) (Result,
 			return err
 		}
 		if !run.open() && step == StepCreate {
-			if err := run.finish(ctx); err != nil {
+			if err := run.finish(ctx); err != nil && !errors.Is(err, ErrMismatch) { // as in rotate
 				return err
 			}
 			if err := run.create(ctx, token); err != nil {

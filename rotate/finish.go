@@ -4,8 +4,10 @@ import "context"
 
 // Finish ends what has begun and begins nothing: a rotation that is under way is
 // taken to its end, so is a rollback that was broken off between database and
-// store, and users that are left behind are retired. It is for programs that come
-// by more often than the secret is due.
+// store, and users that are left behind are retired, unless the database does not
+// accept the current credential, which is an error that wraps [ErrMismatch]: then
+// one of them may be the last that can log in. It is for programs that come by more
+// often than the secret is due.
 func (r *Rotator) Finish(ctx context.Context) (Result, error) {
 	return r.do(ctx, func(ctx context.Context, run *run) error {
 		if err := run.read(ctx); err != nil {

@@ -93,7 +93,8 @@ func (r *run) rotate(ctx context.Context) error {
 			return err
 		}
 	} else {
-		if err := r.finish(ctx); err != nil {
+		// A mismatch is what the rotation ends, and who is left is retired after it.
+		if err := r.finish(ctx); err != nil && !errors.Is(err, ErrMismatch) {
 			return err
 		}
 		if err := r.create(ctx, newToken()); err != nil {

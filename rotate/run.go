@@ -41,33 +41,36 @@ func (r *Rotator) Run(ctx context.Context, s Schedule, failed func(error)) error
 	if failed == nil {
 		failed = func(error) {}
 	}
+	var last time.Time // when this has rotated, which not every store remembers
 	failures, mismatch := 0, ""
 	for {
-		wait, wrong, err := r.due(ctx, s)
+		wait, err := r.due(ctx, s, last)
+		wrong := ""
 		switch {
 		case err != nil:
 		case wait <= 0:
-			_, err = r.Rotate(ctx)
-			wait, wrong = 0, ""
+			if _, err = r.Rotate(ctx); err == nil {
+				last = time.Now()
+			}
 		default:
-			_, err = r.Finish(ctx)
+			wrong, err = r.tend(ctx)
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case err != nil:
+		}
+		if wrong != mismatch && wrong != "" {
+			failed(fmt.Errorf("rotate: %s: %w: %s", r.config.Store.Name(), ErrMismatch, wrong))
+		}
+		mismatch = wrong
+		if err == nil {
+			failures = 0
+		} else {
 			failures++
 			if !errors.Is(err, ErrRunning) {
 				failed(err)
 			}
 			bound := min(firstPause<<min(failures-1, 10), longestPause)
 			wait = bound/2 + time.Duration(rand.Float64()*float64(bound/2))
-		default:
-			failures = 0
-			if wrong != mismatch && wrong != "" {
-				failed(fmt.Errorf("rotate: %s: %w: %s", r.config.Store.Name(), ErrMismatch, wrong))
-			}
-			mismatch = wrong
 		}
 		select {
 		case <-time.After(min(wait, longestPause)):
@@ -77,26 +80,35 @@ func (r *Rotator) Run(ctx context.Context, s Schedule, failed func(error)) error
 	}
 }
 
-// due returns how long to wait, nothing if a rotation has been broken off, and
-// what is wrong meanwhile.
-func (r *Rotator) due(ctx context.Context, s Schedule) (wait time.Duration, mismatch string, err error) {
+// due returns how long to wait, nothing if a rotation has been broken off.
+func (r *Rotator) due(ctx context.Context, s Schedule, last time.Time) (time.Duration, error) {
 	run := r.look()
 	if err := run.read(ctx); err != nil || run.open() {
-		return 0, "", err
+		return 0, err
+	}
+	if t := run.state.Rotated(); t.After(last) {
+		last = t
 	}
 	now := time.Now()
-	next := s.Next(run.state.Rotated(), now)
-	switch {
-	case next.IsZero(): // never
-		wait = longestPause
-	case !next.After(now):
-		return 0, "", nil
-	default:
-		wait = next.Sub(now)
+	next := s.Next(last, now)
+	if next.IsZero() { // never
+		return longestPause, nil
 	}
-	current, err := run.info(ctx, &run.state.Current)
-	if err != nil {
-		return 0, "", err
+	return max(next.Sub(now), 0), nil
+}
+
+// tend does what is to be done between two rotations, and returns what is wrong.
+func (r *Rotator) tend(ctx context.Context) (mismatch string, err error) {
+	if _, err = r.Finish(ctx); errors.Is(err, ErrMismatch) {
+		err = nil // as is found out below
 	}
-	return wait, Status{Current: current}.mismatch(), nil
+	run := r.look()
+	if readErr := run.read(ctx); readErr != nil {
+		return "", errors.Join(err, readErr)
+	}
+	current, lookErr := run.info(ctx, &run.state.Current)
+	if lookErr != nil {
+		return "", errors.Join(err, lookErr)
+	}
+	return Status{Current: current}.mismatch(), err
 }

@@ -185,3 +185,59 @@ func (stuck) Drained(ctx context.Context, _ string) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
+
+// A store that does not say when something was made.
+type timeless struct{ *memory }
+
+func (s timeless) Read(ctx context.Context) (rotate.State, error) {
+	state, err := s.memory.Read(ctx)
+	state.Current.Created = time.Time{}
+	if state.Previous != nil {
+		was := *state.Previous
+		was.Created, state.Previous = time.Time{}, &was
+	}
+	return state, err
+}
+
+func TestRunRemembersWhatTheStoreDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, failed := running(t, newDatabase(single), every(t, time.Hour), 5*time.Hour+time.Minute, func(c *rotate.Config) {
+			c.Store = timeless{c.Store.(*memory)}
+		}, nil)
+		require.Empty(t, failed)
+		require.Equal(t, 6, m.promoted)
+	})
+}
+
+// Who is left behind may be the last that can log in.
+func TestNobodyIsRetiredWhileThereIsAMismatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(parallel)
+		d.users["one"].sessions = 1
+		r, m := newRotator(t, d, func(c *rotate.Config) { c.DrainTimeout = time.Minute })
+		_, err := r.Rotate(t.Context())
+		require.ErrorIs(t, err, rotate.ErrUndrained)
+		d.users["one"].sessions = 0
+		d.users[m.state.Current.Credential.Username].password = "by hand"
+
+		_, err = r.Finish(t.Context())
+		require.ErrorIs(t, err, rotate.ErrMismatch)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Hour)
+		defer cancel()
+		var failed []error
+		require.ErrorIs(t, r.Run(ctx, every(t, 24*time.Hour), func(err error) { failed = append(failed, err) }), context.DeadlineExceeded)
+		require.Len(t, failed, 1)
+		require.ErrorIs(t, failed[0], rotate.ErrMismatch)
+		is, err := d.Accepts(t.Context(), firstCredential)
+		require.NoError(t, err)
+		require.True(t, is)
+
+		_, err = r.Rotate(t.Context())
+		require.NoError(t, err)
+		require.Nil(t, d.users["one"])
+		status, err := r.Status(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, status.Mismatch)
+		require.Empty(t, status.Left)
+	})
+}

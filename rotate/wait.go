@@ -132,7 +132,9 @@ func over(ctx context.Context) bool {
 }
 
 // retire retires the users, or the passwords, that earlier rotations have left
-// behind.
+// behind. If the database does not accept what is current, a user that is left may
+// be the last that can log in, and the error wraps ErrMismatch. Of two passwords,
+// the older one is replaced by the current one in any case.
 func (r *run) retire(ctx context.Context) error {
 	t := r.config.Target
 	if !t.Strategy().Leaves {
@@ -141,6 +143,15 @@ func (r *run) retire(ctx context.Context) error {
 	left, err := r.left(ctx)
 	if err != nil {
 		return err
+	}
+	if len(left) > 0 && !t.Strategy().Dual && !r.known.verified {
+		current, err := r.info(ctx, &r.state.Current)
+		if err != nil {
+			return err
+		}
+		if !current.Accepted {
+			return fmt.Errorf("rotate: %s: users %q are left behind, and not retired: %w: %s", r.config.Store.Name(), left, ErrMismatch, Status{Current: current}.mismatch())
+		}
 	}
 	for _, user := range left {
 		if err := r.retireOne(ctx, user); err != nil {
