@@ -30,7 +30,7 @@ type Info struct {
 	Token    string
 	User     string
 	Created  time.Time // zero: not known
-	Accepted bool      // the database lets it log in
+	Accepted bool      // the database lets it log in; of the previous version nobody has tried
 }
 
 // Status looks at store and database and changes nothing. It logs in with the
@@ -42,6 +42,15 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s := Status{Secret: r.config.Store.Name(), Strategy: r.config.Target.Strategy(), Applied: f.applied, Rotated: run.state.Rotated()}
+	if s.Strategy.Leaves {
+		if s.Left, err = run.left(ctx); err != nil {
+			return s, err
+		}
+	}
+	// Before the logins below, which would be among them.
+	if s.Consumers, err = run.consumers(ctx, s.Left); err != nil {
+		return s, err
+	}
 	if s.Current, err = run.info(ctx, &run.state.Current); err != nil {
 		return s, err
 	}
@@ -54,11 +63,6 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 		}
 		s.Next = next(s.Strategy, f, known{})
 	}
-	if s.Strategy.Leaves {
-		if s.Left, err = run.left(ctx); err != nil {
-			return s, err
-		}
-	}
 	if s.Next == "" {
 		s.Next = StepCreate
 		if len(s.Left) > 0 {
@@ -66,8 +70,7 @@ func (r *Rotator) Status(ctx context.Context) (Status, error) {
 		}
 	}
 	s.Mismatch = s.mismatch()
-	s.Consumers, err = run.consumers(ctx, s.Left)
-	return s, err
+	return s, nil
 }
 
 func (r *run) info(ctx context.Context, v *Version) (*Info, error) {
