@@ -7,28 +7,25 @@ import (
 	"slices"
 )
 
-// phases are the steps that a scheduler of steps knows, and before which step each
-// of them ends.
-var phases = []struct{ step, until Step }{
-	{StepCreate, ""}, {StepSet, StepVerify}, {StepVerify, StepPromote}, {StepPromote, ""},
-}
-
 // Advance does one step of the rotation called token, for schedulers that ask for
 // each step by itself, as Secrets Manager does: [StepCreate], [StepSet],
 // [StepVerify] or [StepPromote]. What comes before a step and has not been done is
-// done with it, approval included; promote verifies once more, as nothing is
-// promoted that this process has not seen to be fit. A step that has been done is
+// done with it. So approval is asked for with the step that needs it, set in place
+// and promote otherwise, and promote verifies once more, as nothing is promoted that
+// this process has not seen to be fit. A step that has been done is
 // nothing. Another rotation that is under way is an error that wraps
 // [ErrConflict].
 //
 // Users that are left behind are retired before create, so by the next rotation.
 func (r *Rotator) Advance(ctx context.Context, token string, step Step) (Result, error) {
-	at := slices.IndexFunc(phases, func(p struct{ step, until Step }) bool { return p.step == step })
-	if at < 0 || token == "" {
+	if token == "" || !slices.Contains([]Step{StepCreate, StepSet, StepVerify, StepPromote}, step) {
 		return Result{}, fmt.Errorf("rotate: a rotation %q cannot be advanced to %q: the token must be given and the step be create, set, verify or promote", token, step)
 	}
 	return r.do(ctx, func(ctx context.Context, run *run) error {
-		run.until = phases[at].until
+		if step == StepSet || step == StepVerify {
+			steps := order(r.config.Target.Strategy())
+			run.until = steps[slices.Index(steps, step)+1]
+		}
 		if err := run.read(ctx); err != nil || run.state.Current.Token == token {
 			return err
 		}

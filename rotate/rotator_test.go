@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -74,6 +75,48 @@ func TestAdvanceTakesOneStep(t *testing.T) {
 		require.Equal(t, want.set, exists(), want.step)
 		require.Equal(t, want.promoted, m.promoted == 1, want.step)
 	}
+}
+
+// Whoever approves is asked once, when it matters.
+func TestAdvanceAsksForApprovalOnce(t *testing.T) {
+	for _, want := range []struct {
+		rotate.Strategy
+		with rotate.Step
+	}{{single, rotate.StepSet}, {alternating, rotate.StepPromote}, {parallel, rotate.StepPromote}} {
+		t.Run(want.Name, func(t *testing.T) {
+			var asked []rotate.Step
+			var with rotate.Step
+			r, _ := newRotator(t, newDatabase(want.Strategy), func(c *rotate.Config) {
+				c.Approve = func(context.Context, rotate.Request) (string, error) {
+					asked = append(asked, with)
+					return "alice", nil
+				}
+			})
+			for _, with = range []rotate.Step{rotate.StepCreate, rotate.StepSet, rotate.StepVerify, rotate.StepPromote} {
+				_, err := r.Advance(t.Context(), "token", with)
+				require.NoError(t, err)
+			}
+			require.Equal(t, []rotate.Step{want.with}, asked)
+		})
+	}
+}
+
+// An approval that comes too late is none, even if whoever was asked does not look
+// at the time.
+func TestApprovalComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, m := newRotator(t, newDatabase(single), func(c *rotate.Config) {
+			c.ApproveTimeout = time.Hour
+			c.Approve = func(context.Context, rotate.Request) (string, error) {
+				time.Sleep(2 * time.Hour)
+				return "alice", nil
+			}
+		})
+		result, err := r.Rotate(t.Context())
+		require.ErrorIs(t, err, rotate.ErrDenied)
+		require.Empty(t, result.Approver)
+		require.Zero(t, m.promoted)
+	})
 }
 
 // Revoke leaves nothing of what others know.

@@ -30,6 +30,9 @@ func (r *run) approve(ctx context.Context, c Change) error {
 		Secret: r.config.Store.Name(), Strategy: s, Rotation: c.Token, Concerns: r.config.Consumers,
 		From: c.From, To: c.To, Next: after,
 	})
+	if err == nil && ctx.Err() != nil { // it comes too late
+		approver, err = "", ctx.Err()
+	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrDenied, err)
 	}
