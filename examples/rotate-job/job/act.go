@@ -97,14 +97,20 @@ func stateOf(err error) string {
 func rehearseFlags(set *flag.FlagSet, o *options) {
 	byFlag(set, o)
 	set.StringVar(&o.until, "until", string(rotate.StepApprove), "the `step` before which it ends")
-	set.BoolVar(&o.force, "force", false, "go beyond approve where that changes the password that is in use")
+	set.BoolVar(&o.force, "force", false, "go beyond approve where that changes the password that is in use; whoever does so approves it")
 }
 
-// rehearse asks nobody for approval, as nothing is left of it.
+// rehearse asks nobody for approval, as nothing is left of it. But forced it changes
+// the password that is in use, and if it is killed then, the next run takes that for
+// approved and finishes it: whoever forces it is on record as the approver.
 func rehearse(ctx context.Context, c *call) (int, error) {
 	var all []outcome
 	for _, s := range c.secrets {
-		r, err := s.rotator(nil)
+		var approve func(context.Context, rotate.Request) (string, error)
+		if c.force && s.Approve {
+			approve = c.approves
+		}
+		r, err := s.rotator(approve)
 		if err != nil {
 			all = append(all, s.outcomeOf("", rotate.Result{}, err))
 			continue
@@ -169,7 +175,7 @@ func revoke(ctx context.Context, c *call) (int, error) {
 	if err := c.confirm(s.Name); err != nil {
 		return Failed, err
 	}
-	r, err := s.rotator(func(context.Context, rotate.Request) (string, error) { return c.by, nil })
+	r, err := s.rotator(c.approves)
 	if err != nil {
 		return Done, err
 	}
@@ -177,6 +183,9 @@ func revoke(ctx context.Context, c *call) (int, error) {
 	c.audit.note(entry{Secret: s.Name, Rotation: result.Rotation, Step: "revoke", Outcome: outcomeWord(err), Actor: c.by, Reason: c.reason})
 	return c.sumUp([]outcome{s.outcomeOf("revoked", result, err)})
 }
+
+// approves takes whoever calls the command for the approver.
+func (c *call) approves(context.Context, rotate.Request) (string, error) { return c.by, nil }
 
 func outcomeWord(err error) string {
 	if err != nil {

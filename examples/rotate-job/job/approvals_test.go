@@ -49,6 +49,20 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// A forced rehearsal changes the password that is in use: somebody answers for that.
+func TestForcedRehearsalHasAnApprover(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.secret("orders", "single user", "approve: true")
+	before := s.current("orders")
+	require.Contains(t, s.must("rehearse", "-by", "carol"), "orders: rehearsed")
+	require.NotContains(t, s.read("audit.jsonl"), `"approver":"carol"`)
+	require.Contains(t, s.must("rehearse", "-until", "promote", "-force", "-by", "carol"), "orders: rehearsed")
+	require.Contains(t, s.read("audit.jsonl"), `"approver":"carol"`)
+	require.Equal(t, before, s.current("orders"))
+	require.Empty(t, s.pending("orders"))
+}
+
 func TestDenial(t *testing.T) {
 	t.Parallel()
 	for _, strategy := range strategies {
