@@ -84,7 +84,7 @@ func (s *Store) History(ctx context.Context) ([]rotate.Record, error) {
 		return nil, err
 	}
 	var records []rotate.Record
-	for _, p := range l.now.History {
+	for _, p := range l.written.History { // to which whoever writes next adds the current one
 		records = append(records, rotate.Record{Token: p.Token, User: p.Username, Time: p.Since})
 	}
 	return records, nil

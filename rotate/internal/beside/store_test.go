@@ -133,3 +133,19 @@ func TestReadsBelongTogether(t *testing.T) {
 	require.Equal(t, "of one", st.Previous.Credential.Password.Reveal())
 	require.Nil(t, st.Pending)
 }
+
+// The history is there while the envelope has not caught up with an operator.
+func TestHistoryAfterAnOperator(t *testing.T) {
+	s := newShelf()
+	st := store(&hand{shelf: s})
+	c := source.Credential{Username: "app", Password: source.NewSecret("of one")}
+	require.NoError(t, st.Create(t.Context(), "one", c))
+	require.NoError(t, st.Promote(t.Context(), "one", "1"))
+	before, err := st.History(t.Context())
+	require.NoError(t, err)
+	require.Len(t, before, 2)
+	s.put(beside.Secret, map[string]any{"username": "app", "password": "by hand"})
+	after, err := st.History(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+}
