@@ -83,6 +83,7 @@ func (r *run) rotate(ctx context.Context) error {
 		return err
 	}
 	if r.crossed() {
+		r.result.Rotation, r.result.From, r.result.To = r.state.Pending.Token, r.state.Current.Token, r.state.Pending.Token
 		if err := errors.Join(r.back(ctx), r.read(ctx)); err != nil {
 			return err
 		}

@@ -97,3 +97,30 @@ func TestRehearsalThatFailsIsUndone(t *testing.T) {
 		}
 	}
 }
+
+// One disables a user that another has just gone back to, and is told to stop.
+func TestWhoIsCurrentAgainIsEnabledThoughTheRunIsToStop(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	d := newDatabase(parallel)
+	d.set(func(d *database) { delete(d.users, "two") })
+	other, m := newRotator(t, d, nil)
+	r, _ := newRotator(t, d, func(c *rotate.Config) {
+		c.Store = m
+		c.Audit = func(e rotate.Event) {
+			switch {
+			case e.Step != rotate.StepDisable:
+			case e.Outcome == rotate.Begun:
+				_, err := other.Rollback(t.Context())
+				require.NoError(t, err)
+			default:
+				stop()
+			}
+		}
+	})
+	_, _ = r.Rotate(ctx) // there may be nothing left to do
+	require.Equal(t, "first", m.state.Current.Token)
+	is, err := d.Accepts(t.Context(), firstCredential)
+	require.NoError(t, err)
+	require.True(t, is)
+}

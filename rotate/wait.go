@@ -186,10 +186,11 @@ func (r *run) retireOne(ctx context.Context, user string) error {
 	if err := r.step(ctx, StepDisable, user, func(ctx context.Context) error { return t.Disable(ctx, user) }); err != nil {
 		return err
 	}
-	if needed, err := r.needed(ctx, user); err != nil {
+	look := context.WithoutCancel(ctx) // who has gone back to it meanwhile could not log in
+	if needed, err := r.needed(look, user); err != nil {
 		return err
 	} else if needed {
-		return r.step(ctx, StepUndo, user, func(ctx context.Context) error { return t.Enable(ctx, user) })
+		return r.step(look, StepUndo, user, func(ctx context.Context) error { return t.Enable(ctx, user) })
 	}
 	if err := r.grace(ctx); err != nil {
 		return err
