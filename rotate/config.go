@@ -99,8 +99,8 @@ type Config struct {
 	// Audit receives every step, as it begins and as it ends. Nil: nobody does.
 	Audit func(Event)
 
-	// Actor is who runs the rotation, for the audit. Empty: the program's name
-	// and process ID.
+	// Actor is who runs the rotation, for the audit. Empty: $USER at the host, or
+	// "process" where that is not set.
 	Actor string
 
 	// Lifetime is the longest that a connection of any consumer lives, Propagation
@@ -109,7 +109,9 @@ type Config struct {
 	// two rotations, see [schedule.Validate]. Zero Lifetime: nothing is checked.
 	Lifetime, Propagation time.Duration
 
-	// StepTimeout bounds each call of the store and the target. Zero: 30 s.
+	// StepTimeout bounds each step but for the waits, and each look at the store or
+	// the target in between: all of its calls together. Let it be longer than what
+	// the target needs to verify or to remove a user. Zero: 30 s.
 	StepTimeout time.Duration
 }
 

@@ -12,10 +12,9 @@ type Outcome string
 
 // The outcomes of a step.
 const (
-	Begun   Outcome = "begun"
-	OK      Outcome = "ok"
-	Skipped Outcome = "skipped" // had been done before
-	Failed  Outcome = "failed"
+	Begun  Outcome = "begun"
+	OK     Outcome = "ok"
+	Failed Outcome = "failed"
 )
 
 // An Event is one line of the audit: what was done to which secret, by whom and

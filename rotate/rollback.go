@@ -13,8 +13,10 @@ var ErrNothing = errors.New("nothing to go back to")
 // current credential, and the pending one is discarded. If none is, the secret
 // goes back to the previous version, and the database with it: in place its
 // password is set again, otherwise its user must still be there. Rollback ends
-// with a current credential that the database accepts, or with an error; it may
-// be repeated. Nobody is asked for approval.
+// with a current credential that the database accepts, or with an error, after which
+// it may be repeated. After a success, or a crash that leaves it unknown, look at
+// Status first: the next Rollback goes back one version further, or to where it came
+// from. Nobody is asked for approval.
 func (r *Rotator) Rollback(ctx context.Context) (Result, error) {
 	return r.do(ctx, func(ctx context.Context, run *run) error { return run.rollback(ctx) })
 }
