@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -30,7 +29,7 @@ func (r *Rotator) Advance(ctx context.Context, token string, step Step) (Result,
 			return err
 		}
 		if !run.open() && step == StepCreate {
-			if err := run.finish(ctx); err != nil && !errors.Is(err, ErrMismatch) { // as in rotate
+			if err := run.prepare(ctx); err != nil {
 				return err
 			}
 			if err := run.create(ctx, token); err != nil {

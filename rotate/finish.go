@@ -1,6 +1,9 @@
 package rotate
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Finish ends what has begun and begins nothing: a rotation that is under way is
 // taken to its end, so is a rollback that was broken off between database and
@@ -28,4 +31,22 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	return r.retire(ctx)
+}
+
+// prepare is finish before a rotation. A mismatch is what that ends, and who is
+// left is retired after it; but an older password has to go before, for the current
+// one.
+func (r *run) prepare(ctx context.Context) error {
+	err := r.finish(ctx)
+	if !errors.Is(err, ErrMismatch) {
+		return err
+	}
+	if !r.config.Target.Strategy().Dual {
+		return nil
+	}
+	left, err := r.left(ctx)
+	if err != nil {
+		return err
+	}
+	return r.retireAll(ctx, left)
 }

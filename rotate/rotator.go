@@ -94,8 +94,7 @@ func (r *run) rotate(ctx context.Context) error {
 			return err
 		}
 	} else {
-		// A mismatch is what the rotation ends, and who is left is retired after it.
-		if err := r.finish(ctx); err != nil && !errors.Is(err, ErrMismatch) {
+		if err := r.prepare(ctx); err != nil {
 			return err
 		}
 		if err := r.create(ctx, newToken()); err != nil {

@@ -135,27 +135,29 @@ func over(ctx context.Context) bool {
 }
 
 // retire retires the users, or the passwords, that earlier rotations have left
-// behind. If the database does not accept what is current, a user that is left may
-// be the last that can log in, and the error wraps ErrMismatch. Of two passwords,
-// the older one is replaced by the current one in any case.
+// behind. If the database does not accept what is current, one of them may be the
+// last that can log in, and the error wraps ErrMismatch.
 func (r *run) retire(ctx context.Context) error {
-	t := r.config.Target
-	if !t.Strategy().Leaves {
+	if !r.config.Target.Strategy().Leaves {
 		return nil
 	}
 	left, err := r.left(ctx)
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 && !t.Strategy().Dual && !r.known.verified {
+	if len(left) > 0 && !r.known.verified {
 		current, err := r.info(ctx, &r.state.Current)
 		if err != nil {
 			return err
 		}
 		if !current.Accepted {
-			return fmt.Errorf("rotate: %s: users %q are left behind, and not retired: %w: %s", r.config.Store.Name(), left, ErrMismatch, Status{Current: current}.mismatch())
+			return fmt.Errorf("rotate: %s: %q are left behind, and not retired: %w: %s", r.config.Store.Name(), left, ErrMismatch, Status{Current: current}.mismatch())
 		}
 	}
+	return r.retireAll(ctx, left)
+}
+
+func (r *run) retireAll(ctx context.Context, left []string) error {
 	for _, user := range left {
 		if err := r.retireOne(ctx, user); err != nil {
 			return err

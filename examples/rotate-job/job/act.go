@@ -38,6 +38,15 @@ func (s *secret) run(ctx context.Context) outcome {
 		return s.outcomeOf("", rotate.Result{}, err)
 	}
 	pending := st.Pending != nil
+	if st.Mismatch != "" && !pending { // which may be a rollback that was broken off
+		if _, err = r.Finish(ctx); err == nil || errors.Is(err, rotate.ErrMismatch) {
+			st, err = r.Status(ctx)
+		}
+		if err != nil {
+			return s.outcomeOf("", rotate.Result{}, err)
+		}
+		pending = st.Pending != nil
+	}
 	ahead := pending && st.Pending.Accepted // which a run finishes
 	if st.Mismatch != "" && !ahead && !s.call.now {
 		return s.outcomeOf("", rotate.Result{}, fmt.Errorf("%w: %s", rotate.ErrMismatch, st.Mismatch))

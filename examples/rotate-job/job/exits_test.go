@@ -3,6 +3,7 @@ package job_test
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -214,4 +215,30 @@ func (s *scene) config() *postgres.Config {
 	login, err := pgx.ParseConfig(s.db.DSN)
 	require.NoError(s.t, err)
 	return &postgres.Config{Login: login, Admin: connect(login, credential{s.db.Role("rotator"), "rotator's"})}
+}
+
+// The store has not learned of a rollback: the next run finishes it.
+func TestRunFinishesABrokenRollback(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.secret("orders", "single user")
+	s.must("run")
+	files, err := filepath.Glob(s.path("*orders.json*"))
+	require.NoError(t, err)
+	kept := make(map[string][]byte)
+	for _, f := range files {
+		kept[f], err = os.ReadFile(f)
+		require.NoError(t, err)
+	}
+	s.must("rollback", "orders", "-yes", "-reason", "a test")
+	back := s.current("orders")
+	for f, text := range kept {
+		require.NoError(t, os.WriteFile(f, text, 0o600))
+	}
+	require.NotEqual(t, back, s.current("orders"))
+	exit, _, _ := s.do("status")
+	require.Equal(t, job.Mismatch, exit)
+	require.Contains(t, s.must("run"), "not due")
+	require.Equal(t, back, s.current("orders"))
+	s.must("status")
 }
