@@ -185,6 +185,9 @@ func (r *run) forward(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if r.open() && r.state.Current.Token != r.result.From {
+			return r.overwritten(ctx)
+		}
 		step := next(r.config.Target.Strategy(), f, r.known)
 		if step == StepDone || step == r.until {
 			return nil
@@ -205,6 +208,14 @@ func (r *run) giveUp(ctx context.Context, unfit error) error {
 		return fmt.Errorf("%w; it is to be undone, as this was found before: %v", err, unfit) //nolint:errorlint // see above
 	}
 	return unfit
+}
+
+// overwritten undoes a rotation whose secret an operator has written meanwhile: what
+// he wrote is what counts, and nobody has approved of replacing it.
+func (r *run) overwritten(ctx context.Context) error {
+	err := fmt.Errorf("rotate: %s: somebody has made version %s current while %s was pending, which is undone: %w",
+		r.config.Store.Name(), r.state.Current.Token, r.result.Rotation, ErrConflict)
+	return errors.Join(err, r.back(context.WithoutCancel(ctx)))
 }
 
 // look finds out how things stand.

@@ -212,6 +212,37 @@ func TestUndoneWhilePromoted(t *testing.T) {
 	}
 }
 
+// What an operator writes meanwhile is what counts.
+func TestOverwrittenWhilePending(t *testing.T) {
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		for _, at := range []rotate.Step{rotate.StepSet, rotate.StepVerify} {
+			t.Run(s.Name+" "+string(at), func(t *testing.T) {
+				d := newDatabase(s)
+				var m *memory
+				written := source.Credential{Username: "one", Password: source.NewSecret("by hand"), Version: "an operator's"}
+				r, m := newRotator(t, d, func(c *rotate.Config) {
+					c.Audit = func(e rotate.Event) {
+						if e.Step == at && e.Outcome == rotate.OK && m.state.Current.Token == "first" {
+							m.state.Current = rotate.Version{Token: written.Version, Credential: written}
+							d.set(func(d *database) { d.users["one"].password = "by hand" })
+						}
+					}
+				})
+				_, err := r.Rotate(t.Context())
+				require.ErrorIs(t, err, rotate.ErrConflict)
+				require.NotErrorIs(t, err, rotate.ErrUnfit)
+				require.Equal(t, "an operator's", m.state.Current.Token)
+				require.Nil(t, m.state.Pending)
+				is, err := d.Accepts(t.Context(), written)
+				require.NoError(t, err)
+				require.True(t, is)
+				_, err = r.Rotate(t.Context())
+				require.NoError(t, err)
+			})
+		}
+	}
+}
+
 func TestHistory(t *testing.T) {
 	r, _ := newRotator(t, newDatabase(alternating), nil)
 	_, err := r.Rotate(t.Context())
