@@ -57,8 +57,12 @@ func (r *run) unpromote(ctx context.Context, c Change, from string) error {
 }
 
 // back undoes the pending version: first in the database, then in the store, so
-// that its password is not forgotten while the database may accept it.
+// that its password is not forgotten while the database may accept it. Nothing may
+// be left of it, if another has done so.
 func (r *run) back(ctx context.Context) error {
+	if !r.open() {
+		return nil
+	}
 	c, from := r.change(), r.state.Current.Token
 	if err := r.step(ctx, StepUndo, c.To.Username, func(ctx context.Context) error { return r.config.Target.Undo(ctx, c) }); err != nil {
 		return err

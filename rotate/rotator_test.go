@@ -385,3 +385,19 @@ func TestAnotherRotationFollowsAtOnce(t *testing.T) {
 	require.Equal(t, m.state.Current.Token, result.Rotation)
 	require.Equal(t, "other", m.state.Pending.Token)
 }
+
+// What another has undone meanwhile needs no undoing.
+func TestDiscardedByAnother(t *testing.T) {
+	d := newDatabase(parallel)
+	var m *memory
+	r, m := newRotator(t, d, func(c *rotate.Config) {
+		c.Audit = func(e rotate.Event) {
+			if e.Step == rotate.StepSet && e.Outcome == rotate.OK {
+				require.NoError(t, m.Discard(t.Context(), e.Rotation))
+			}
+		}
+	})
+	_, err := r.Rehearse(t.Context(), rotate.StepPromote, false)
+	require.NoError(t, err)
+	require.Equal(t, "first", m.state.Current.Token)
+}
