@@ -15,10 +15,31 @@ var ErrNothing = errors.New("nothing to go back to")
 // password is set again, otherwise its user must still be there. Rollback ends
 // with a current credential that the database accepts, or with an error, after which
 // it may be repeated. After a success, or a crash that leaves it unknown, look at
-// Status first: the next Rollback goes back one version further, or to where it came
+// [Rotator.Status] first: the next Rollback goes back one version further, or to where it came
 // from. Nobody is asked for approval.
 func (r *Rotator) Rollback(ctx context.Context) (Result, error) {
 	return r.do(ctx, func(ctx context.Context, run *run) error { return run.rollback(ctx) })
+}
+
+// Undo is Rollback for programs: it undoes the rotation that is under way, and does
+// nothing if none is, however often it is called.
+func (r *Rotator) Undo(ctx context.Context) (Result, error) {
+	return r.do(ctx, func(ctx context.Context, run *run) error {
+		if _, err := run.look(ctx); err != nil || !run.open() {
+			return err
+		}
+		return run.undo(ctx)
+	})
+}
+
+func (r *run) undo(ctx context.Context) error {
+	if err := r.finishRollback(ctx); err != nil {
+		return err
+	}
+	if err := r.back(ctx); err != nil {
+		return err
+	}
+	return r.proveCurrent(ctx)
 }
 
 func (r *run) rollback(ctx context.Context) error {
@@ -26,13 +47,7 @@ func (r *run) rollback(ctx context.Context) error {
 		return err
 	}
 	if r.open() {
-		if err := r.finishRollback(ctx); err != nil {
-			return err
-		}
-		if err := r.back(ctx); err != nil {
-			return err
-		}
-		return r.proveCurrent(ctx)
+		return r.undo(ctx)
 	}
 	if r.state.Previous == nil {
 		return fmt.Errorf("rotate: %s: %w: no rotation is under way, and the store keeps no previous version", r.config.Store.Name(), ErrNothing)

@@ -401,3 +401,28 @@ func TestDiscardedByAnother(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "first", m.state.Current.Token)
 }
+
+// Undo goes no further back than the rotation that is under way.
+func TestUndo(t *testing.T) {
+	for _, s := range []rotate.Strategy{single, alternating, parallel} {
+		t.Run(s.Name, func(t *testing.T) {
+			d := newDatabase(s)
+			r, m := newRotator(t, d, nil)
+			result, err := r.Rotate(t.Context())
+			require.NoError(t, err)
+			_, err = r.Advance(t.Context(), "token", rotate.StepCreate)
+			require.NoError(t, err)
+			_, err = r.Advance(t.Context(), "token", rotate.StepSet)
+			require.NoError(t, err)
+			for range 2 {
+				_, err = r.Undo(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, result.To, m.state.Current.Token)
+				require.Nil(t, m.state.Pending)
+				is, err := d.Accepts(t.Context(), m.state.Current.Credential)
+				require.NoError(t, err)
+				require.True(t, is)
+			}
+		})
+	}
+}

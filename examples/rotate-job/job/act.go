@@ -80,7 +80,7 @@ func (s *secret) run(ctx context.Context) outcome {
 
 // undo takes back a rotation that was not approved.
 func (s *secret) undo(ctx context.Context, r *rotate.Rotator, result rotate.Result, denied error) outcome {
-	if _, err := r.Rollback(ctx); err != nil {
+	if _, err := r.Undo(ctx); err != nil {
 		return s.outcomeOf("", result, fmt.Errorf("%w; and it could not be undone: %w", denied, err))
 	}
 	s.call.config.Approvals.forget(result.Rotation)
