@@ -87,7 +87,9 @@ type Config struct {
 	Poll time.Duration
 
 	// Grace is how long a disabled user is kept before it is removed, so that
-	// disabling it can be taken back; where a user has two passwords, how long the
+	// disabling it can be taken back. If the target is a [Disabler], a user whose
+	// grace is longer than StepTimeout is left to the run that comes by after it:
+	// see Result.Kept and [Rotator.Finish]. Otherwise the rotation waits. Where a user has two passwords, how long the
 	// older one is kept after nobody is seen to use it any more. Zero: none.
 	Grace time.Duration
 

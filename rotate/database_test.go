@@ -31,6 +31,7 @@ type user struct {
 	token            string
 	done             map[string]bool // rotations that were, or were undone
 	disabled         bool
+	since            time.Time
 	sessions, old    int
 }
 
@@ -208,9 +209,24 @@ func (d *database) able(ctx context.Context, name string, disabled bool) error {
 		case u == nil:
 			return rotate.ErrNothing
 		}
+		if disabled && !u.disabled {
+			u.since = time.Now()
+		}
 		u.disabled = disabled
 		return nil
 	})
+}
+
+func (d *database) Disabled(ctx context.Context, name string) (ago time.Duration, err error) {
+	err = d.locked(ctx, func() error {
+		u := d.users[name]
+		if u == nil || !u.disabled {
+			return rotate.ErrNothing
+		}
+		ago = time.Since(u.since)
+		return nil
+	})
+	return ago, err
 }
 
 func (d *database) Remove(ctx context.Context, name string) error {

@@ -32,6 +32,7 @@ type Result struct {
 	From, To string   // versions
 	User     string   // that is current now
 	Resumed  bool     // an earlier run had begun it
+	Kept     []string // users that are disabled and kept for Config.Grace
 	Retired  []string // users; where a user has two passwords, the version of the older
 	Approver string
 	Forced   []string // what was not waited for any longer, and why

@@ -241,3 +241,37 @@ func TestNobodyIsRetiredWhileThereIsAMismatch(t *testing.T) {
 		require.Empty(t, status.Left)
 	})
 }
+
+// A grace is counted from when a user was disabled, whoever runs meanwhile, and
+// nobody waits for it.
+func TestGraceSurvivesRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(parallel)
+		r, m := newRotator(t, d, func(c *rotate.Config) { c.Grace = 24 * time.Hour })
+		begun := time.Now()
+		result, err := r.Rotate(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{"one"}, result.Kept)
+		require.Empty(t, result.Retired)
+		require.Less(t, time.Since(begun), time.Second)
+		for range 3 {
+			time.Sleep(7 * time.Hour)
+			again, err := rotate.New(&rotate.Config{Store: m, Target: d, Grace: 24 * time.Hour})
+			require.NoError(t, err)
+			result, err = again.Finish(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, []string{"one"}, result.Kept)
+		}
+		_, err = r.Rollback(t.Context())
+		require.NoError(t, err, "it is taken back")
+		_, err = r.Rotate(t.Context())
+		require.NoError(t, err)
+		time.Sleep(23 * time.Hour)
+		require.NotNil(t, d.users["one"], "the grace has begun anew")
+		time.Sleep(time.Hour)
+		result, err = r.Finish(t.Context())
+		require.NoError(t, err)
+		require.Contains(t, result.Retired, "one")
+		require.Nil(t, d.users["one"])
+	})
+}

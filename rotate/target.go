@@ -126,3 +126,11 @@ type Discarder interface {
 	// [ErrConflict].
 	Discard(ctx context.Context, s State) error
 }
+
+// A Disabler is a [Target] that remembers when it has disabled a user, so that
+// [Config.Grace] goes on through restarts, and nobody has to wait for its end.
+type Disabler interface {
+	// Disabled returns how long ago user was disabled. If it is not, or is not
+	// there, the error wraps [ErrNothing].
+	Disabled(ctx context.Context, user string) (ago time.Duration, err error)
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -194,7 +195,17 @@ func (r *run) retireOne(ctx context.Context, user string) error {
 	} else if needed {
 		return r.step(look, StepUndo, user, func(ctx context.Context) error { return t.Enable(ctx, user) })
 	}
-	if err := r.grace(ctx); err != nil {
+	grace, later, err := r.graceLeft(ctx, user)
+	switch {
+	case err != nil:
+		return err
+	case later:
+		if !slices.Contains(r.result.Kept, user) {
+			r.result.Kept = append(r.result.Kept, user)
+		}
+		return nil
+	}
+	if err := r.grace(ctx, grace); err != nil {
 		return err
 	}
 	// Somebody may have logged in between the last look and the disabling.
@@ -211,7 +222,11 @@ func (r *run) retireOne(ctx context.Context, user string) error {
 
 // discard takes the older one of two passwords from a user.
 func (r *run) discard(ctx context.Context, s State, user, version string) error {
-	if err := r.grace(ctx); err != nil {
+	grace := r.config.Grace
+	if r.revoking != "" {
+		grace = 0
+	}
+	if err := r.grace(ctx, grace); err != nil {
 		return err
 	}
 	if err := r.drained(ctx, StepDrain, user, ""); err != nil {
@@ -233,13 +248,30 @@ func (r *run) needed(ctx context.Context, user string) (bool, error) {
 	return r.state.Current.Credential.Username == user || p != nil && p.Credential.Username == user, nil
 }
 
-// grace waits while disabling a user can still be taken back.
-func (r *run) grace(ctx context.Context) error {
+// graceLeft is for how long disabling a user can still be taken back: from now on, if
+// the target does not remember when that was. If it does, and that is long, it is
+// left to a later run to remove the user.
+func (r *run) graceLeft(ctx context.Context, user string) (left time.Duration, later bool, err error) {
 	if r.revoking != "" {
-		return nil
+		return 0, false, nil
 	}
+	d, ok := r.config.Target.(Disabler)
+	if !ok || r.config.Grace == 0 {
+		return r.config.Grace, false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
+	defer cancel()
+	ago, err := d.Disabled(ctx, user)
+	if err != nil {
+		return 0, false, fmt.Errorf("rotate: %s: when %q was disabled cannot be found out: %w", r.config.Store.Name(), user, err)
+	}
+	left = r.config.Grace - ago
+	return left, left > r.config.StepTimeout, nil
+}
+
+func (r *run) grace(ctx context.Context, left time.Duration) error {
 	select {
-	case <-time.After(r.config.Grace):
+	case <-time.After(left):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

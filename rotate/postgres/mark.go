@@ -20,6 +20,7 @@ type mark struct {
 	at    time.Time // when; zero: there is no mark
 	after string    // the version that was current before
 	line  string    // of parallel roles: the user that the first rotation began at
+	off   time.Time // since when the role may not log in, if a rotation has seen to that
 	spent []string  // rotations that must not happen here any more, latest last
 }
 
@@ -27,10 +28,13 @@ type mark struct {
 const mostSpent = 8
 
 // token in a comment: none is "-", what else may be in one is escaped as in URLs.
-const tokenForm = `[0-9A-Za-z_.~%+-]+`
+const (
+	tokenForm = `[0-9A-Za-z_.~%+-]+`
+	timeForm  = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`
+)
 
-var markForm = regexp.MustCompile(`(?s)^(.*) \[rekey (` + tokenForm + `) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)` +
-	`(?: after=(` + tokenForm + `))?(?: line=(` + tokenForm + `))?(?: spent=(` + tokenForm + `(?:,` + tokenForm + `)*))?\]$`)
+var markForm = regexp.MustCompile(`(?s)^(.*) \[rekey (` + tokenForm + `) (` + timeForm + `)` +
+	`(?: after=(` + tokenForm + `))?(?: line=(` + tokenForm + `))?(?: off=(` + timeForm + `))?(?: spent=(` + tokenForm + `(?:,` + tokenForm + `)*))?\]$`)
 
 // parseMark splits a role's comment into what people have written and the mark.
 func parseMark(comment string) (text string, m mark) {
@@ -38,13 +42,16 @@ func parseMark(comment string) (text string, m mark) {
 	if parts == nil {
 		return comment, mark{}
 	}
-	var errs [4]error
+	var errs [5]error
 	m.token, errs[0] = unescape(parts[2])
 	m.at, errs[1] = time.Parse(time.RFC3339Nano, parts[3])
 	m.after, errs[2] = unescape(parts[4])
 	m.line, errs[3] = unescape(parts[5])
 	if parts[6] != "" {
-		for t := range strings.SplitSeq(parts[6], ",") {
+		m.off, errs[4] = time.Parse(time.RFC3339Nano, parts[6])
+	}
+	if parts[7] != "" {
+		for t := range strings.SplitSeq(parts[7], ",") {
 			spent, err := unescape(t)
 			if err != nil {
 				return comment, mark{}
@@ -88,6 +95,9 @@ func (m mark) behind(text string) string {
 	if m.line != "" {
 		b.WriteString(" line=" + escape(m.line))
 	}
+	if !m.off.IsZero() {
+		b.WriteString(" off=" + m.off.UTC().Format(time.RFC3339Nano))
+	}
 	for i, t := range m.spent {
 		b.WriteString([]string{" spent=", ","}[min(i, 1)] + escape(t))
 	}
@@ -105,7 +115,7 @@ func (m mark) set(token, after string) mark {
 	return m
 }
 
-// says reports whether m says the same as other, at whatever time.
+// says reports whether m says the same of rotations as other, at whatever time.
 func (m mark) says(other mark) bool {
 	return m.token == other.token && m.after == other.after && m.line == other.line && slices.Equal(m.spent, other.spent)
 }
@@ -172,9 +182,12 @@ func remarkOf(ctx context.Context, conn *pgx.Conn, role string) (remark, error) 
 }
 
 // write is the statement that puts a mark behind the comment, in place of the
-// one there. Its time is when the comment was read.
+// one there. Its time is when the comment was read, if it says something new of
+// rotations.
 func (r remark) write(m mark) (string, error) {
-	m.at = r.now
+	if m.at = r.at; r.at.IsZero() || !m.says(r.mark) {
+		m.at = r.now
+	}
 	name, err := Ident(r.role)
 	if err != nil {
 		return "", err

@@ -17,6 +17,7 @@ func TestMarksStandBehindWhatPeopleHaveWritten(t *testing.T) {
 			{at: at, spent: []string{"c"}},
 			{token: "a", at: at, line: "o'neil, \"x\"]"},
 			{token: "a", at: at, after: "b", line: "c", spent: []string{"d"}},
+			{token: "x", at: at, line: "app", off: at.Add(time.Hour), spent: []string{"a"}},
 			{token: "-", at: at, after: "-", spent: []string{"", "-"}},
 			{token: "v/1 after=2] [rekey", at: at, after: "ä,%", spent: []string{"a,b", "\x00\xff"}},
 		} {
@@ -31,7 +32,7 @@ func TestMarksStandBehindWhatPeopleHaveWritten(t *testing.T) {
 	for _, text := range []string{
 		"", "the shop", "[rekey x]", " [rekey x yesterday]", " [rekey x 2026-99-01T00:00:00Z]", " [rekey x 2026-03-01T12:00:00Z] and more",
 		" [rekey %zz 2026-03-01T12:00:00Z]", " [rekey x 2026-03-01T12:00:00Z after=%]", " [rekey x 2026-03-01T12:00:00Z spent=a,%]",
-		" [rekey x 0001-01-01T00:00:00Z]", " [rekey x 2026-03-01T12:00:00Z spent=a after=b]",
+		" [rekey x 0001-01-01T00:00:00Z]", " [rekey x 2026-03-01T12:00:00Z off=2026-13-01T00:00:00Z]", " [rekey x 2026-03-01T12:00:00Z spent=a after=b]",
 	} {
 		got, m := parseMark(text)
 		require.Equal(t, text, got)
@@ -54,6 +55,7 @@ func TestMarksRememberWhatWasGivenUp(t *testing.T) {
 
 func FuzzParseMark(f *testing.F) {
 	f.Add("the shop [rekey x 2026-03-01T12:00:00Z]")
+	f.Add(" [rekey x 2026-03-01T12:00:00Z line=app off=2026-03-02T12:00:00Z]")
 	f.Add(" [rekey - 2026-03-01T12:00:00.5Z after=a%20b spent=-,c]")
 	f.Fuzz(func(t *testing.T, comment string) {
 		text, m := parseMark(comment)

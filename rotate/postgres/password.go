@@ -56,7 +56,7 @@ func put(ctx context.Context, conn *pgx.Conn, r remark, clause string, m mark) e
 		}
 		statements = append(statements, statement)
 	}
-	if r.at.IsZero() || !m.says(r.mark) {
+	if r.at.IsZero() || !m.says(r.mark) || !m.off.Equal(r.off) {
 		statement, err := r.write(m)
 		if err != nil {
 			return err

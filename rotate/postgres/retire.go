@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,7 +56,7 @@ func (p *parallel) members(ctx context.Context, conn *pgx.Conn) ([]remark, error
 
 // Disable is NOLOGIN. Open sessions do not notice.
 func (p *parallel) Disable(ctx context.Context, user string) error {
-	err := p.mayLogin(ctx, user, " nologin")
+	err := p.mayLogin(ctx, user, " nologin", true)
 	if errors.Is(err, errNoRole) {
 		return nil
 	}
@@ -64,20 +65,43 @@ func (p *parallel) Disable(ctx context.Context, user string) error {
 
 // Enable is LOGIN.
 func (p *parallel) Enable(ctx context.Context, user string) error {
-	err := p.mayLogin(ctx, user, " login")
+	err := p.mayLogin(ctx, user, " login", false)
 	if errors.Is(err, errNoRole) {
 		return fmt.Errorf("%w: %w", rotate.ErrNothing, err)
 	}
 	return err
 }
 
-func (p *parallel) mayLogin(ctx context.Context, user, clause string) error {
+// Disabled reads since when, by the server's clock.
+func (p *parallel) Disabled(ctx context.Context, user string) (ago time.Duration, err error) {
+	err = p.admin(ctx, func(conn *pgx.Conn) error {
+		r, err := remarkOf(ctx, conn, user)
+		switch {
+		case errors.Is(err, errNoRole):
+			return fmt.Errorf("%w: %w", rotate.ErrNothing, err)
+		case err == nil && r.off.IsZero():
+			return fmt.Errorf("postgres: role %q was not disabled by a rotation: %w", user, rotate.ErrNothing)
+		}
+		ago = r.now.Sub(r.off)
+		return err
+	})
+	return ago, err
+}
+
+func (p *parallel) mayLogin(ctx context.Context, user, clause string, off bool) error {
 	return p.change(ctx, func(conn *pgx.Conn) error {
 		r, err := marked(ctx, conn, user)
 		if err != nil {
 			return err
 		}
-		return put(ctx, conn, r, clause, r.mark)
+		m := r.mark
+		switch {
+		case !off:
+			m.off = time.Time{}
+		case m.off.IsZero():
+			m.off = r.now.UTC()
+		}
+		return put(ctx, conn, r, clause, m)
 	}, p.group)
 }
 

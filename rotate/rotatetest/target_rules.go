@@ -3,6 +3,7 @@ package rotatetest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/source"
@@ -77,12 +78,18 @@ func (s *subject) leave(c rotate.Change) {
 	ctx, user := s.t.Context(), c.From.Username
 	s.left(c.From, c.To)
 	s.left(c.To, source.Credential{}, user)
+	s.disabled(user, false)
 	s.ok(s.Target.Disable(ctx, user))
+	first := s.disabled(user, true)
 	s.ok(s.Other.Disable(ctx, user))
+	if again := s.disabled(user, true); again < first {
+		s.t.Fatalf("it was disabled %v ago, and a moment later %v", first, again)
+	}
 	s.accepts(c.From, false)
 	s.left(c.To, source.Credential{}, user)
 	s.ok(s.Target.Enable(ctx, user))
 	s.ok(s.Other.Enable(ctx, user))
+	s.disabled(user, false)
 	s.accepts(c.From, true)
 	s.fails(s.Target.Remove(ctx, user), rotate.ErrConflict) // not disabled
 	s.accepts(c.From, true)
@@ -93,6 +100,25 @@ func (s *subject) leave(c rotate.Change) {
 	s.fails(s.Target.Enable(ctx, user), rotate.ErrNothing)
 	s.accepts(c.From, false)
 	s.left(c.To, source.Credential{})
+}
+
+// disabled asks a target that remembers when it has disabled a user, whether it has.
+func (s *subject) disabled(user string, is bool) (ago time.Duration) {
+	s.t.Helper()
+	d, ok := s.Other.(rotate.Disabler)
+	if !ok {
+		return 0
+	}
+	ago, err := d.Disabled(s.t.Context(), user)
+	if !is {
+		s.fails(err, rotate.ErrNothing)
+		return 0
+	}
+	s.ok(err)
+	if ago < 0 || ago > time.Hour {
+		s.t.Fatalf("it was disabled %v ago", ago)
+	}
+	return ago
 }
 
 // discard retires the password of c.From, with every step twice.

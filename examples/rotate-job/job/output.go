@@ -41,6 +41,7 @@ type outcome struct {
 	To       string   `json:"to,omitempty"`
 	User     string   `json:"user,omitempty"`
 	Approver string   `json:"approver,omitempty"`
+	Kept     []string `json:"kept,omitempty"` // disabled, for the grace
 	Retired  []string `json:"retired,omitempty"`
 	Forced   []string `json:"forced,omitempty"`
 	Seconds  float64  `json:"seconds,omitempty"`
@@ -54,7 +55,7 @@ type outcome struct {
 func (s *secret) outcomeOf(state string, r rotate.Result, err error) outcome {
 	o := outcome{
 		Secret: s.Name, State: state, Rotation: r.Rotation, From: r.From, To: r.To, User: r.User, Approver: r.Approver,
-		Retired: r.Retired, Forced: r.Forced, Seconds: r.Took.Seconds(), Exit: codeOf(err),
+		Kept: r.Kept, Retired: r.Retired, Forced: r.Forced, Seconds: r.Took.Seconds(), Exit: codeOf(err),
 	}
 	if err != nil {
 		o.State, o.Error = stateOf(err), strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -98,6 +99,9 @@ func (o outcome) print(w io.Writer) {
 	}
 	if o.Approver != "" {
 		fmt.Fprintf(w, ", approved by %s", o.Approver)
+	}
+	if len(o.Kept) > 0 {
+		fmt.Fprintf(w, ", keeps %s disabled for the grace", strings.Join(o.Kept, ", "))
 	}
 	if len(o.Retired) > 0 {
 		fmt.Fprintf(w, ", retired %s", strings.Join(o.Retired, ", "))
