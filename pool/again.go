@@ -17,8 +17,11 @@ import (
 // already (see pgHosts), so this is for two changes within the time of one
 // login.
 
-// mostLogins bounds how often one call has logins made for it.
-const mostLogins = 4
+// mostLogins bounds how often one call has logins made for it. Each is for another
+// credential, or for one that has just been seen to work; so many are lost only
+// where rotations follow each other as fast as logins do, such as those that have
+// waited for the end of an outage.
+const mostLogins = 16
 
 // again reports whether the n-th try failed only because the credential of its
 // login was rejected, or may have been. The next one waits until another login has prospects.
