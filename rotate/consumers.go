@@ -1,7 +1,6 @@
 package rotate
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -55,13 +54,11 @@ func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) 
 			}
 		}
 	}
-	return slices.SortedFunc(func(yield func(Consumer) bool) {
-		for c := range maps.Values(all) {
-			if !yield(*c) {
-				return
-			}
-		}
-	}, func(a, b Consumer) int { return cmp.Compare(a.Application, b.Application) }), nil
+	var list []Consumer
+	for _, application := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, *all[application])
+	}
+	return list, nil
 }
 
 // behind counts the sessions of an older credential. Where the user changes with

@@ -24,7 +24,7 @@ func (r *Rotator) Revoke(ctx context.Context, reason string) (Result, error) {
 		if err := run.read(ctx); err != nil {
 			return err
 		}
-		known := run.state.Current
+		leaked := run.state.Current
 		rounds := 1
 		if r.config.Target.Strategy().Reuses {
 			rounds++
@@ -33,17 +33,15 @@ func (r *Rotator) Revoke(ctx context.Context, reason string) (Result, error) {
 			if err := run.rotate(ctx); err != nil {
 				return err
 			}
-			run.result.Rotation, run.known = "", knownNothing
+			run.result.Rotation, run.known = "", known{}
 		}
-		run.result.From, run.result.Rotation = known.Token, run.state.Current.Token
-		if err := run.expel(ctx, known.Credential.Username); err != nil {
+		run.result.From, run.result.Rotation = leaked.Token, run.state.Current.Token
+		if err := run.expel(ctx, leaked.Credential.Username); err != nil {
 			return err
 		}
-		return run.rejected(ctx, known)
+		return run.rejected(ctx, leaked)
 	})
 }
-
-var knownNothing known
 
 // expel ends the sessions that Sessions counts, if the target can.
 func (r *run) expel(ctx context.Context, user string) error {
