@@ -97,7 +97,12 @@ type staleKey struct{}
 // ago, by the store's clock: the service is eventually consistent. Changes are
 // not affected.
 func Stale(ctx context.Context, d time.Duration) context.Context {
-	return context.WithValue(ctx, staleKey{}, d)
+	return context.WithValue(ctx, staleKey{}, func(now time.Time) time.Time { return now.Add(-d) })
+}
+
+// AsOf is Stale with the moment that is read, by the store's clock.
+func AsOf(ctx context.Context, then time.Time) context.Context {
+	return context.WithValue(ctx, staleKey{}, func(time.Time) time.Time { return then })
 }
 
 // view returns what a request with this context reads.
@@ -105,10 +110,12 @@ func (s *Store) view(ctx context.Context) (state, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	ago, _ := ctx.Value(staleKey{}).(time.Duration)
 	last := len(s.moments) - 1
-	for last > 0 && s.moments[last].from.After(now.Add(-ago)) && ago > 0 {
-		last--
+	if moment, stale := ctx.Value(staleKey{}).(func(time.Time) time.Time); stale {
+		then := moment(now)
+		for last > 0 && s.moments[last].from.After(then) {
+			last--
+		}
 	}
 	return s.moments[last].state.at(now), now
 }

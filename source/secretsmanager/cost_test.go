@@ -87,7 +87,7 @@ func (l *lab) behind() *past {
 	l.breaks(func(w http.ResponseWriter, r *http.Request) {
 		op := smserver.Operation(r)
 		if p.look && op == "DescribeSecret" || p.value && op == "GetSecretValue" {
-			r = r.WithContext(smserver.Stale(r.Context(), time.Since(began)))
+			r = r.WithContext(smserver.AsOf(r.Context(), began))
 		}
 		l.ServeHTTP(w, r)
 	})
