@@ -11,14 +11,14 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/keyset"
-	"github.com/rekey-go/rekey/rotate/signingkey"
+	"github.com/rekey-go/rekey/source/jwk"
 	"github.com/rekey-go/rekey/source/sourcetest"
 )
 
 func ExampleNew() {
 	ctx := context.Background()
 	store := sourcetest.NewScript() // in life, file.JSON or another source
-	store.Set(cred("key_0", generate(signingkey.EdDSA)))
+	store.Set(cred("key_0", generate(jwk.EdDSA)))
 	r, err := refresh.New(ctx, store, &refresh.Options{Logger: quiet})
 	if err != nil {
 		log.Fatal(err)
@@ -34,7 +34,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	store.Set(cred("key_1", generate(signingkey.EdDSA)))
+	store.Set(cred("key_1", generate(jwk.EdDSA)))
 	if err := r.Refresh(ctx); err != nil {
 		log.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func ExampleNew() {
 func ExampleNewVerifier() {
 	ctx := context.Background()
 	store := sourcetest.NewScript()
-	store.Set(cred("key_0", generate(signingkey.ES256)))
+	store.Set(cred("key_0", generate(jwk.ES256)))
 	r, err := refresh.New(ctx, store, &refresh.Options{Logger: quiet})
 	if err != nil {
 		log.Fatal(err)

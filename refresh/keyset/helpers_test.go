@@ -12,15 +12,15 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/keyset"
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 	"github.com/rekey-go/rekey/source/sourcetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func generate(a signingkey.Algorithm) source.Secret {
-	secret, err := signingkey.Generate(a)
+func generate(a jwk.Algorithm) source.Secret {
+	secret, err := jwk.Generate(a)
 	if err != nil {
 		panic(err)
 	}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // least is how many bytes a secret for HMAC with SHA-256 should have (RFC 7518, 3.2).
@@ -19,13 +19,13 @@ type key struct {
 	id        string
 	algorithm jose.SignatureAlgorithm // of this key and no other
 	verify    any                     // the public key, or the bytes of a secret
-	public    signingkey.JWK          // zero for a secret
+	public    jwk.Key                 // zero for a secret
 }
 
 // public makes the key of a public half.
 func public(id string, half crypto.PublicKey) (key, error) {
-	jwk, err := signingkey.NewJWK(id, half)
-	return key{id, jose.SignatureAlgorithm(jwk.Algorithm), half, jwk}, err
+	published, err := jwk.New(id, half)
+	return key{id, jose.SignatureAlgorithm(published.Algorithm), half, published}, err
 }
 
 // private reads a key and what signs with it. Errors hold none of the secret.
@@ -38,7 +38,7 @@ func private(id string, secret source.Secret, symmetric bool) (key, any, error) 
 	case symmetric:
 		return key{id: id, algorithm: jose.HS256, verify: text}, text, nil
 	}
-	signer, _, err := signingkey.Parse(secret)
+	signer, _, err := jwk.Private(secret)
 	if err != nil {
 		return key{}, nil, fmt.Errorf("keyset: key %q: %w", id, err)
 	}

@@ -8,8 +8,8 @@ import (
 	"net/http"
 
 	"github.com/rekey-go/rekey/refresh"
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // Field is the name of the field that holds a JWK Set.
@@ -54,7 +54,7 @@ func Published(url string, client *http.Client) source.Source {
 
 // parseSet returns the keys of a set, of which there has to be one.
 func parseSet(text []byte) (map[string]key, error) {
-	halves, err := signingkey.ParseSet(text)
+	halves, err := jwk.ParseSet(text)
 	if err != nil {
 		return nil, err
 	}

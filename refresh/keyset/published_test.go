@@ -14,12 +14,12 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/keyset"
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 func TestVerifierFollows(t *testing.T) {
-	store, r := keep(t, cred("k0", generate(signingkey.EdDSA)))
+	store, r := keep(t, cred("k0", generate(jwk.EdDSA)))
 	set := newSet(t, r, keyset.Options{})
 	var asked atomic.Int64
 	var broken atomic.Pointer[http.HandlerFunc]
@@ -49,7 +49,7 @@ func TestVerifierFollows(t *testing.T) {
 	require.NoError(t, v.Verify(old))
 
 	// A key that was not published before it signs: the verifier finds it all the same.
-	store.Set(cred("k1", generate(signingkey.ES256)))
+	store.Set(cred("k1", generate(jwk.ES256)))
 	require.NoError(t, r.Refresh(t.Context()))
 	require.ErrorIs(t, v.Verify(token()), keyset.ErrUnknownKey)
 	require.Eventually(t, func() bool { return v.Verify(token()) == nil }, 10*time.Second, time.Millisecond)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/internal/overlap"
-	"github.com/rekey-go/rekey/rotate/signingkey"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // Options adjust a [Set]. The zero value, or nil, means the defaults.
@@ -148,7 +148,7 @@ func (s *Set) Handler(maxAge time.Duration) http.Handler {
 			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 			return
 		}
-		set, seen := signingkey.Set{Keys: []signingkey.JWK{}}, make(map[string]bool)
+		set, seen := jwk.Set{Keys: []jwk.Key{}}, make(map[string]bool)
 		for k := range s.all() {
 			if k.public.ID != "" && !seen[k.id] {
 				set.Keys, seen[k.id] = append(set.Keys, k.public), true

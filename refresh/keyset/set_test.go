@@ -19,14 +19,14 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/keyset"
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 func TestSetFollows(t *testing.T) {
 	for _, symmetric := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			secrets := []source.Secret{generate(signingkey.EdDSA), generate(signingkey.ES256), generate(signingkey.RS256)}
+			secrets := []source.Secret{generate(jwk.EdDSA), generate(jwk.ES256), generate(jwk.RS256)}
 			if symmetric {
 				secrets = []source.Secret{long("a"), long("b"), long("c")}
 			}
@@ -36,7 +36,7 @@ func TestSetFollows(t *testing.T) {
 				w := httptest.NewRecorder()
 				set.Handler(5*time.Minute).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 				assert.Equal(t, "public, max-age=300", w.Header().Get("Cache-Control"))
-				var answer signingkey.Set
+				var answer jwk.Set
 				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
 				for _, k := range answer.Keys {
 					ids = append(ids, k.ID)
@@ -110,7 +110,7 @@ func TestOneIDForAllKeys(t *testing.T) {
 }
 
 func TestABadKeyIsNotAdopted(t *testing.T) {
-	good, bad := generate(signingkey.ES256), source.NewSecret("CANARY-2b6d "+strings.Repeat("x", 32))
+	good, bad := generate(jwk.ES256), source.NewSecret("CANARY-2b6d "+strings.Repeat("x", 32))
 	for name, c := range map[string]source.Credential{
 		"no ID":       cred("", good),
 		"no PEM":      cred("k1", bad),
@@ -153,14 +153,14 @@ func sign(t *testing.T, a jose.SignatureAlgorithm, id string, key any, payload a
 }
 
 func TestVerifyRefuses(t *testing.T) {
-	secret := generate(signingkey.RS256)
-	private, _, err := signingkey.Parse(secret)
+	secret := generate(jwk.RS256)
+	private, _, err := jwk.Private(secret)
 	require.NoError(t, err)
-	other, _, err := signingkey.Parse(generate(signingkey.RS256))
+	other, _, err := jwk.Private(generate(jwk.RS256))
 	require.NoError(t, err)
-	jwk, err := signingkey.NewJWK("k0", private.Public())
+	key, err := jwk.New("k0", private.Public())
 	require.NoError(t, err)
-	text, err := json.Marshal(signingkey.Set{Keys: []signingkey.JWK{jwk}})
+	text, err := json.Marshal(jwk.Set{Keys: []jwk.Key{key}})
 	require.NoError(t, err)
 	_, r := keep(t, cred("k0", secret))
 	expect := keyset.Expect{Issuer: "us", Audience: []string{"shop", "stock"}}
@@ -184,7 +184,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"alg none":              "eyJhbGciOiJub25lIiwia2lkIjoiazAifQ." + part[1] + ".",
 		"no signature":          part[0] + "." + part[1] + ".",
 		"other claims":          part[0] + "." + strings.Split(change(func(c *jwt.Claims) { c.Subject = "root" }), ".")[1] + "." + part[2],
-		"HMAC with the modulus": sign(t, jose.HS256, "k0", []byte(jwk.N), claims()),
+		"HMAC with the modulus": sign(t, jose.HS256, "k0", []byte(key.N), claims()),
 		"HMAC with the set":     sign(t, jose.HS256, "k0", text, claims()),
 		"another algorithm":     sign(t, jose.PS256, "k0", private, claims()),
 		"RS512":                 sign(t, jose.RS512, "k0", private, claims()),
@@ -225,7 +225,7 @@ func TestVerifyRefuses(t *testing.T) {
 func TestASetOfSecretsTakesNoOther(t *testing.T) {
 	_, r := keep(t, cred("k0", long("a")))
 	set := newSet(t, r, keyset.Options{HMAC: true})
-	private, _, err := signingkey.Parse(generate(signingkey.EdDSA))
+	private, _, err := jwk.Private(generate(jwk.EdDSA))
 	require.NoError(t, err)
 	require.ErrorIs(t, set.Verify(sign(t, jose.EdDSA, "k0", private, claims())), keyset.ErrToken)
 	require.ErrorIs(t, set.Verify(sign(t, jose.HS512, "k0", []byte(strings.Repeat("a", 64)), claims())), keyset.ErrToken)

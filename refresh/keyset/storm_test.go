@@ -19,9 +19,9 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/keyset"
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/file"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 const rotations = 25
@@ -124,9 +124,9 @@ func storm(t *testing.T, url string, set *keyset.Set, rotate func(n int)) {
 
 // The next key is published, then it signs; the verifier fetches what is published.
 func TestStormOfPublishedKeys(t *testing.T) {
-	algorithms := []signingkey.Algorithm{signingkey.EdDSA, signingkey.ES256}
+	algorithms := []jwk.Algorithm{jwk.EdDSA, jwk.ES256}
 	path := filepath.Join(t.TempDir(), "signing.json")
-	current := generate(signingkey.ES256)
+	current := generate(jwk.ES256)
 	write(t, path, "key-0", current, "", source.Secret{})
 	r, set := follow(t, path, keyset.Options{Keep: time.Minute})
 	issuer := httptest.NewServer(set.Handler(0))

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey/refresh"
-	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // Options adjust a [Certificate]. The zero value, or nil, means the defaults.
@@ -42,20 +42,20 @@ func NewCertificate(ctx context.Context, r *refresh.Refresher, o *Options) (*Cer
 }
 
 func parsePair(s refresh.Snapshot) (*tls.Certificate, error) {
-	pair, err := certificate.Pair(s.Credential)
+	pair, err := keypair.Pair(s.Credential)
 	if err != nil {
 		return nil, err
 	}
 	for i, der := range pair.Certificate[1:] {
 		if _, err := x509.ParseCertificate(der); err != nil {
-			return nil, problem(certificate.Field, fmt.Sprintf("has a chain whose certificate %d does not parse", i+2))
+			return nil, problem(keypair.Field, fmt.Sprintf("has a chain whose certificate %d does not parse", i+2))
 		}
 	}
 	switch now := time.Now(); {
 	case now.Before(pair.Leaf.NotBefore):
-		return nil, problem(certificate.Field, "holds a certificate that is not valid before "+pair.Leaf.NotBefore.Format(time.RFC3339))
+		return nil, problem(keypair.Field, "holds a certificate that is not valid before "+pair.Leaf.NotBefore.Format(time.RFC3339))
 	case now.After(pair.Leaf.NotAfter):
-		return nil, problem(certificate.Field, "holds a certificate that ended at "+pair.Leaf.NotAfter.Format(time.RFC3339))
+		return nil, problem(keypair.Field, "holds a certificate that ended at "+pair.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	return pair, nil
 }

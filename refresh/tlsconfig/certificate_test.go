@@ -15,8 +15,8 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/tlsconfig"
-	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/keypair"
 	"github.com/rekey-go/rekey/source/sourcetest"
 )
 
@@ -113,7 +113,7 @@ func TestSourceIsAsked(t *testing.T) {
 			s.store.Set(next)
 			time.Sleep(6 * time.Minute)
 			synctest.Wait()
-			chain, _ := next.Field(certificate.Field)
+			chain, _ := next.Field(keypair.Field)
 			assert.Contains(t, chain.Reveal(), encode("CERTIFICATE", s.cert.Get().Certificate[0]))
 		}
 		assert.Less(t, s.store.Calls(), 15, "in an hour")

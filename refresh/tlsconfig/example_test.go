@@ -118,3 +118,39 @@ func ExampleNewRoots() {
 	// true true
 	// <nil> false
 }
+
+// A client that has no certificate of its own, and trusts the roots of the day.
+func ExampleClient() {
+	ctx := context.Background()
+	ca := newAuthority("example", time.Now().AddDate(1, 0, 0))
+	store := sourcetest.NewScript() // in life, file.Dir("/etc/roots", …)
+	store.Set(ca.pair(time.Hour, ca))
+	r, err := refresh.New(ctx, store, &refresh.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	roots, err := tlsconfig.NewRoots(ctx, r)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer roots.Close()
+
+	transport := &http.Transport{TLSClientConfig: tlsconfig.Client(nil, nil, roots), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	fmt.Println(transport.TLSClientConfig.VerifyConnection != nil)
+	// Output: true
+}
+
+// The end of a credential is that of its certificate.
+func ExampleSource() {
+	ca := newAuthority("example", time.Now().AddDate(1, 0, 0))
+	store := sourcetest.NewScript()
+	store.Set(ca.pair(90 * time.Minute))
+	c, err := tlsconfig.Source(store).Credential(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(time.Until(c.Expires).Round(time.Minute), c.Reason)
+	// Output: 1h30m0s certificate
+}

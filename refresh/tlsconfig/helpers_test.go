@@ -21,8 +21,8 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/tlsconfig"
-	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/keypair"
 	"github.com/rekey-go/rekey/source/sourcetest"
 )
 
@@ -84,7 +84,7 @@ func cred(chain, key string, roots ...*authority) source.Credential {
 		bundle += root.pem
 	}
 	return source.Credential{Username: "localhost", Password: source.NewSecret(key)}.WithFields(map[string]source.Secret{
-		certificate.Field: source.NewSecret(chain), tlsconfig.RootsField: source.NewSecret(bundle),
+		keypair.Field: source.NewSecret(chain), tlsconfig.RootsField: source.NewSecret(bundle),
 	})
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // look is how often a certificate is looked at although it does not end yet: it may be
@@ -30,7 +30,7 @@ func (e *ending) Credential(ctx context.Context) (source.Credential, error) {
 
 // end gives a credential the end of its certificate.
 func (e *ending) end(c source.Credential) (source.Credential, error) {
-	end, err := certificate.End(c)
+	end, err := keypair.End(c)
 	if err != nil {
 		return source.Credential{}, err
 	}

@@ -17,9 +17,9 @@ import (
 
 	"github.com/rekey-go/rekey/refresh"
 	"github.com/rekey-go/rekey/refresh/tlsconfig"
-	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/file"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // A deployment is one side with its credential file.
@@ -48,11 +48,11 @@ func deploy(t *testing.T, path string, c source.Credential) *deployment {
 // write replaces the file.
 func (d *deployment) write(t *testing.T, c source.Credential) {
 	t.Helper()
-	chain, _ := c.Field(certificate.Field)
+	chain, _ := c.Field(keypair.Field)
 	roots, _ := c.Field(tlsconfig.RootsField)
 	text, err := json.Marshal(map[string]string{
 		"username": c.Username, "password": c.Password.Reveal(),
-		certificate.Field: chain.Reveal(), tlsconfig.RootsField: roots.Reveal(),
+		keypair.Field: chain.Reveal(), tlsconfig.RootsField: roots.Reveal(),
 	})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(d.path+".new", text, 0o600))

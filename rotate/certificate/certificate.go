@@ -19,6 +19,7 @@ import (
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/document"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // Config says which certificate is rotated. Issue, Names, Document and Address are
@@ -107,7 +108,7 @@ func (t *target) Next(ctx context.Context, current source.Credential, _ string) 
 	for _, name := range current.FieldNames() {
 		fields[name], _ = current.Field(name)
 	}
-	fields[Field] = source.NewSecret(string(chain))
+	fields[keypair.Field] = source.NewSecret(string(chain))
 	next := current.WithFields(fields)
 	next.Password = source.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	return next, t.check(next)
@@ -115,7 +116,7 @@ func (t *target) Next(ctx context.Context, current source.Credential, _ string) 
 
 // Set deploys it.
 func (t *target) Set(ctx context.Context, c rotate.Change) error {
-	if _, err := Pair(c.To); err != nil { // one that is to be restored may be near its end
+	if _, err := keypair.Pair(c.To); err != nil { // one that is to be restored may be near its end
 		return fmt.Errorf("%w: %w", rotate.ErrUnfit, err)
 	}
 	return t.change(ctx, func(d deployed) (deployed, error) { return d.set(c) })
@@ -153,7 +154,7 @@ func (t *target) Applied(ctx context.Context, c rotate.Change) (bool, error) {
 
 // Accepts reports whether the service presents the certificate of c.
 func (t *target) Accepts(ctx context.Context, c source.Credential) (bool, error) {
-	pair, pairErr := Pair(c)
+	pair, pairErr := keypair.Pair(c)
 	state, err := t.handshake(ctx)
 	if err != nil || pairErr != nil {
 		return false, err

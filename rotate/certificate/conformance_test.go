@@ -1,6 +1,8 @@
 package certificate_test
 
 import (
+	"github.com/rekey-go/rekey/source/keypair"
+
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -58,7 +60,7 @@ func newHouse(t *testing.T) *house {
 		if err != nil {
 			return nil, err
 		}
-		return certificate.Pair(c)
+		return keypair.Pair(c)
 	})
 	return h
 }
@@ -66,7 +68,7 @@ func newHouse(t *testing.T) *house {
 // deploy is what people do.
 func (h *house) deploy(c source.Credential) {
 	h.t.Helper()
-	chain, _ := c.Field(certificate.Field)
+	chain, _ := c.Field(keypair.Field)
 	text, err := json.Marshal(map[string]string{"username": c.Username, "password": c.Password.Reveal(), "tls.crt": chain.Reveal()})
 	require.NoError(h.t, err)
 	require.NoError(h.t, document.Change(h.t.Context(), h.document, func([]byte) ([]byte, error) { return text, nil }))
@@ -147,7 +149,7 @@ func TestNotFit(t *testing.T) {
 			c.Issue = func(context.Context, []byte) ([]byte, error) { return h.issuedToAnother(), nil }
 		},
 		"it is of another key": func(h *house, c *certificate.Config) {
-			chain, _ := h.first.Field(certificate.Field)
+			chain, _ := h.first.Field(keypair.Field)
 			c.Issue = func(context.Context, []byte) ([]byte, error) { return []byte(chain.Reveal()), nil }
 		},
 		"it ends too soon":        func(h *house, _ *certificate.Config) { h.authority.life = 30 * time.Minute },
@@ -176,7 +178,7 @@ func TestNotFit(t *testing.T) {
 func (h *house) issuedToAnother() []byte {
 	c, err := h.authority.byHand("another.example", "another.example")
 	require.NoError(h.t, err)
-	chain, _ := c.Field(certificate.Field)
+	chain, _ := c.Field(keypair.Field)
 	return []byte(chain.Reveal())
 }
 
@@ -201,12 +203,12 @@ func TestService(t *testing.T) {
 	require.NoError(t, target.Set(t.Context(), change))
 	require.NoError(t, target.Verify(t.Context(), change))
 
-	old, err := certificate.Pair(h.first)
+	old, err := keypair.Pair(h.first)
 	require.NoError(t, err)
 	c.Address = serve(t, func() (*tls.Certificate, error) { return old, nil })
 	require.ErrorIs(t, h.target(c).Verify(t.Context(), change), rotate.ErrUnfit)
 
-	next, err := certificate.Pair(to)
+	next, err := keypair.Pair(to)
 	require.NoError(t, err)
 	next.Certificate = next.Certificate[:1]
 	c.Address = serve(t, func() (*tls.Certificate, error) { return next, nil })
@@ -221,24 +223,7 @@ func TestService(t *testing.T) {
 	require.NotErrorIs(t, err, rotate.ErrUnfit)
 }
 
-func TestPair(t *testing.T) {
-	h := newHouse(t)
-	end, err := certificate.End(h.first)
-	require.NoError(t, err)
-	require.WithinDuration(t, time.Now().AddDate(0, 0, 90), end, 24*time.Hour)
-	other, err := h.authority.byHand(shop, shop)
-	require.NoError(t, err)
-	wrong := h.first
-	wrong.Password = other.Password
-	garbled := h.first
-	garbled.Password = source.NewSecret("canary-0123456789")
-	for _, c := range []source.Credential{{}, h.first.WithFields(nil), wrong, garbled, {Password: h.first.Password}} {
-		_, err := certificate.Pair(c)
-		require.Error(t, err)
-		require.NotContains(t, err.Error(), "canary")
-	}
-	_, err = certificate.End(source.Credential{})
-	require.Error(t, err)
+func TestNewRefuses(t *testing.T) {
 	for _, c := range []*certificate.Config{nil, {}} {
 		_, err := certificate.New(c)
 		require.Error(t, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // deployed is what the document holds.
@@ -42,7 +43,7 @@ func (d deployed) text() ([]byte, error) { return json.MarshalIndent(d, "", "  "
 
 // is reports whether a credential is what is deployed.
 func (d deployed) is(c source.Credential) bool {
-	chain, _ := c.Field(Field)
+	chain, _ := c.Field(keypair.Field)
 	return d.Chain == chain.Reveal() && source.NewSecret(d.Password).Equal(c.Password)
 }
 
@@ -54,7 +55,7 @@ func (d deployed) from(c rotate.Change) bool {
 
 // put deploys a credential.
 func (d deployed) put(c source.Credential, token string) deployed {
-	chain, _ := c.Field(Field)
+	chain, _ := c.Field(keypair.Field)
 	d.Username, d.Password, d.Chain, d.Token = c.Username, c.Password.Reveal(), chain.Reveal(), token
 	return d
 }

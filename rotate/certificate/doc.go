@@ -1,6 +1,6 @@
 // Package certificate rotates the certificate of a TLS server. The private key is
 // the password of the credential, in PKCS #8 as PEM; the chain, its own certificate
-// first, is the field "tls.crt". The user name stays what it is: the server's name,
+// first, is the field "tls.crt" (package source/keypair reads both). The user name stays what it is: the server's name,
 // for people. The steps mean:
 //
 //   - create: a key is drawn here, and the authority issues a certificate for it
@@ -18,7 +18,7 @@
 //
 // # When
 //
-// [End] tells when a certificate ends, for schedule.BeforeExpiry.
+// [keypair.End] tells when a certificate ends, for schedule.BeforeExpiry.
 //
 // # How the service loads it
 //

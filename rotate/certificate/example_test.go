@@ -1,6 +1,8 @@
 package certificate_test
 
 import (
+	"github.com/rekey-go/rekey/source/keypair"
+
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -39,7 +41,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	chain, _ := first.Field(certificate.Field)
+	chain, _ := first.Field(keypair.Field)
 	text, err := json.Marshal(map[string]string{"username": "shop.example", "password": first.Password.Reveal(), "tls.crt": chain.Reveal()})
 	if err != nil {
 		log.Fatal(err)
@@ -57,7 +59,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer r.Close()
-	current, err := refresh.Derive(ctx, r, func(s refresh.Snapshot) (*tls.Certificate, error) { return certificate.Pair(s.Credential) })
+	current, err := refresh.Derive(ctx, r, func(s refresh.Snapshot) (*tls.Certificate, error) { return keypair.Pair(s.Credential) })
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func ExampleNew() {
 		if err != nil {
 			return time.Time{}
 		}
-		end, err := certificate.End(state.Current.Credential)
+		end, err := keypair.End(state.Current.Credential)
 		if err != nil {
 			return time.Time{}
 		}

@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/rotate"
-	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/rotate/file"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // rotator keeps the first certificate in a file.
 func (h *house) rotator(deny *bool) *rotate.Rotator {
 	path := filepath.Join(h.t.TempDir(), "store.json")
-	chain, _ := h.first.Field(certificate.Field)
+	chain, _ := h.first.Field(keypair.Field)
 	text, err := json.Marshal(map[string]string{"username": shop, "password": h.first.Password.Reveal(), "tls.crt": chain.Reveal()})
 	require.NoError(h.t, err)
 	require.NoError(h.t, os.WriteFile(path, text, 0o600))

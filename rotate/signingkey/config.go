@@ -11,6 +11,7 @@ import (
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/document"
 	"github.com/rekey-go/rekey/rotate/keys"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // Config says which keys are rotated. All but Name, Client and Verify is needed.
@@ -26,7 +27,7 @@ type Config struct {
 	Client *http.Client
 
 	// Algorithm of the next key.
-	Algorithm Algorithm
+	Algorithm jwk.Algorithm
 
 	// Propagation is how long after its publication every verifier has a key: the
 	// longest that they and what is between cache the set, and a margin. Verify
@@ -64,10 +65,8 @@ func New(c *Config) (rotate.Target, error) {
 	if c == nil || c.Document == nil || c.URL == "" || c.Propagation <= 0 || c.Lifetime <= 0 {
 		return nil, errors.New("signingkey: the configuration needs Document, URL and positive times for Propagation and Lifetime")
 	}
-	switch c.Algorithm {
-	case EdDSA, ES256, RS256:
-	default:
-		return nil, fmt.Errorf("signingkey: the algorithm is %q; it should be %s, %s or %s", string(c.Algorithm), EdDSA, ES256, RS256)
+	if !c.Algorithm.Known() {
+		return nil, fmt.Errorf("signingkey: the algorithm is %q; it should be %s, %s or %s", string(c.Algorithm), jwk.EdDSA, jwk.ES256, jwk.RS256)
 	}
 	k := &keeper{*c}
 	k.Client = cmp.Or(c.Client, http.DefaultClient)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-go/rekey/source/jwk"
+
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -25,14 +27,14 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
-	rotatetest.Target(t, func(t *testing.T) rotatetest.TargetHarness { return newIssuer(t, signingkey.EdDSA).harness() })
+	rotatetest.Target(t, func(t *testing.T) rotatetest.TargetHarness { return newIssuer(t, jwk.EdDSA).harness() })
 }
 
 // From one algorithm to another.
 func TestAlgorithms(t *testing.T) {
-	i := newIssuer(t, signingkey.RS256)
+	i := newIssuer(t, jwk.RS256)
 	from := i.first
-	for _, a := range []signingkey.Algorithm{signingkey.ES256, signingkey.EdDSA, signingkey.RS256} {
+	for _, a := range []jwk.Algorithm{jwk.ES256, jwk.EdDSA, jwk.RS256} {
 		i.algorithm = a
 		target := i.target(i.config(new(rotatetest.Transport)))
 		to, err := target.Next(t.Context(), from, "to "+string(a))
@@ -52,7 +54,7 @@ func TestAlgorithms(t *testing.T) {
 // An issuer publishes keys, of which people have made the first.
 type issuer struct {
 	t         *testing.T
-	algorithm signingkey.Algorithm
+	algorithm jwk.Algorithm
 	document  document.Store
 	server    *documenttest.Server // of the document
 	url       string               // of the keys
@@ -61,7 +63,7 @@ type issuer struct {
 	refused   map[string]bool
 }
 
-func newIssuer(t *testing.T, a signingkey.Algorithm) *issuer {
+func newIssuer(t *testing.T, a jwk.Algorithm) *issuer {
 	i := &issuer{t: t, algorithm: a, document: document.File(filepath.Join(t.TempDir(), "keys.json"), 0o644), refused: make(map[string]bool)}
 	i.first = source.Credential{Username: "first", Password: i.draw(), Version: "first"}
 	require.NoError(t, signingkey.Publish(t.Context(), i.document, i.first))
@@ -73,7 +75,7 @@ func newIssuer(t *testing.T, a signingkey.Algorithm) *issuer {
 }
 
 func (i *issuer) draw() source.Secret {
-	private, err := signingkey.Generate(i.algorithm)
+	private, err := jwk.Generate(i.algorithm)
 	require.NoError(i.t, err)
 	return private
 }
@@ -118,9 +120,9 @@ func (i *issuer) harness() rotatetest.TargetHarness {
 
 // overwrite publishes another key under an ID.
 func (i *issuer) overwrite(id string) {
-	private, _, err := signingkey.Parse(i.draw())
+	private, _, err := jwk.Private(i.draw())
 	require.NoError(i.t, err)
-	jwk, err := signingkey.NewJWK(id, private.Public())
+	key, err := jwk.New(id, private.Public())
 	require.NoError(i.t, err)
 	require.NoError(i.t, document.Change(i.t.Context(), i.document, func(old []byte) ([]byte, error) {
 		var all []map[string]any
@@ -129,7 +131,7 @@ func (i *issuer) overwrite(id string) {
 		}
 		for _, e := range all {
 			if e["jwk"].(map[string]any)["kid"] == id {
-				e["jwk"] = jwk
+				e["jwk"] = key
 			}
 		}
 		return json.Marshal(all)
@@ -139,7 +141,7 @@ func (i *issuer) overwrite(id string) {
 // A key is not fit before every verifier has it, whoever waits: the moment is
 // written down.
 func TestPropagation(t *testing.T) {
-	i := newIssuer(t, signingkey.EdDSA)
+	i := newIssuer(t, jwk.EdDSA)
 	c := i.config(new(rotatetest.Transport))
 	c.Propagation = time.Hour
 	target := i.target(c)
@@ -170,7 +172,7 @@ func TestPropagation(t *testing.T) {
 // The old key stays until its last token has expired, and the wait goes on over
 // a restart, but not over a rollback.
 func TestLifetime(t *testing.T) {
-	i := newIssuer(t, signingkey.EdDSA)
+	i := newIssuer(t, jwk.EdDSA)
 	c := i.config(new(rotatetest.Transport))
 	c.Lifetime = time.Hour
 	target := i.target(c)
@@ -220,7 +222,7 @@ func (i *issuer) back(what, id string, by time.Duration) {
 }
 
 func TestHandler(t *testing.T) {
-	i := newIssuer(t, signingkey.ES256)
+	i := newIssuer(t, jwk.ES256)
 	public := httptest.NewServer(signingkey.Handler(i.document, time.Minute))
 	defer public.Close()
 	answer, err := public.Client().Get(public.URL)
@@ -243,7 +245,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	i := newIssuer(t, signingkey.EdDSA)
+	i := newIssuer(t, jwk.EdDSA)
 	for _, spoil := range []func(*signingkey.Config){
 		func(c *signingkey.Config) { c.Document = nil },
 		func(c *signingkey.Config) { c.URL = "" },

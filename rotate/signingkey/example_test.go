@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rekey-go/rekey/source/jwk"
+
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/document"
 	"github.com/rekey-go/rekey/rotate/file"
@@ -28,7 +30,7 @@ func ExampleNew() {
 	defer os.RemoveAll(dir)
 
 	// The first key, made by hand: in the file that the signer reads, and published.
-	private, err := signingkey.Generate(signingkey.EdDSA)
+	private, err := jwk.Generate(jwk.EdDSA)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -48,7 +50,7 @@ func ExampleNew() {
 	defer server.Close()
 
 	target, err := signingkey.New(&signingkey.Config{
-		Document: published, URL: server.URL, Algorithm: signingkey.EdDSA,
+		Document: published, URL: server.URL, Algorithm: jwk.EdDSA,
 		Propagation: 100 * time.Millisecond, // in life, what caches keep and a margin: 15 minutes
 		Lifetime:    200 * time.Millisecond, // in life, that of tokens: an hour
 	})

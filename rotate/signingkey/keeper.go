@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-go/rekey/rotate/document"
 	"github.com/rekey-go/rekey/rotate/keys"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // A keeper keeps the public halves in the document.
@@ -38,11 +39,11 @@ func (k *keeper) List(ctx context.Context) ([]keys.Key, error) {
 	return list, err
 }
 
-func (k *keeper) Generate() (source.Secret, error) { return Generate(k.Algorithm) }
+func (k *keeper) Generate() (source.Secret, error) { return jwk.Generate(k.Algorithm) }
 
 func (k *keeper) Register(ctx context.Context, key source.Credential, label string) error {
 	err := publish(ctx, k.Document, key, label)
-	if errors.Is(err, errForm) {
+	if errors.Is(err, jwk.ErrKey) {
 		err = fmt.Errorf("%w: %w", rotate.ErrUnfit, err)
 	}
 	return err
@@ -108,7 +109,7 @@ func (k *keeper) Check(ctx context.Context, key source.Credential) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	private, _, err := Parse(key.Password)
+	private, _, err := jwk.Private(key.Password)
 	if err != nil {
 		return false, nil //nolint:nilerr // such a key signs nothing
 	}
@@ -141,7 +142,7 @@ func (k *keeper) fetch(ctx context.Context) (map[string]crypto.PublicKey, error)
 	if err != nil {
 		return nil, err
 	}
-	return ParseSet(text)
+	return jwk.ParseSet(text)
 }
 
 // verify waits until every verifier has the key.

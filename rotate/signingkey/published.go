@@ -12,11 +12,12 @@ import (
 	"github.com/rekey-go/rekey/rotate/document"
 	"github.com/rekey-go/rekey/rotate/keys"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // An entry is a key in the document.
 type entry struct {
-	JWK       JWK       `json:"jwk"`
+	JWK       jwk.Key   `json:"jwk"`
 	Label     string    `json:"label,omitempty"`
 	Active    bool      `json:"active"` // it is published
 	Created   time.Time `json:"created"`
@@ -63,11 +64,11 @@ func Publish(ctx context.Context, d document.Store, key source.Credential) error
 }
 
 func publish(ctx context.Context, d document.Store, key source.Credential, label string) error {
-	private, _, err := Parse(key.Password)
+	private, _, err := jwk.Private(key.Password)
 	if err != nil {
 		return err
 	}
-	jwk, err := NewJWK(key.Username, private.Public())
+	public, err := jwk.New(key.Username, private.Public())
 	if err != nil {
 		return err
 	}
@@ -77,10 +78,10 @@ func publish(ctx context.Context, d document.Store, key source.Credential, label
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(all, func(e entry) bool { return e.JWK.ID == jwk.ID }) {
-			return nil, fmt.Errorf("signingkey: %q: %w", jwk.ID, keys.ErrExists)
+		if slices.ContainsFunc(all, func(e entry) bool { return e.JWK.ID == public.ID }) {
+			return nil, fmt.Errorf("signingkey: %q: %w", public.ID, keys.ErrExists)
 		}
-		return json.MarshalIndent(append(all, entry{jwk, label, true, now, now, time.Time{}}), "", "  ")
+		return json.MarshalIndent(append(all, entry{public, label, true, now, now, time.Time{}}), "", "  ")
 	})
 }
 
@@ -95,7 +96,7 @@ func Handler(d document.Store, maxAge time.Duration) http.Handler {
 		}
 		text, _, err := d.Read(r.Context())
 		all, parseErr := parse(text)
-		set := Set{Keys: []JWK{}}
+		set := jwk.Set{Keys: []jwk.Key{}}
 		for _, e := range all {
 			if e.Active {
 				set.Keys = append(set.Keys, e.JWK)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-go/rekey/source/jwk"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/rotate"
@@ -18,7 +20,7 @@ import (
 // A one-shot job need not wait for the verifiers: it stops with the key published,
 // and one of the next finishes the same rotation.
 func TestRotationGoesOnWhenVerifiersHaveTheKey(t *testing.T) {
-	i := newIssuer(t, signingkey.EdDSA)
+	i := newIssuer(t, jwk.EdDSA)
 	path := filepath.Join(t.TempDir(), "signing.json")
 	secret, err := json.Marshal(map[string]string{"username": i.first.Username, "password": i.first.Password.Reveal()})
 	require.NoError(t, err)

@@ -1,4 +1,7 @@
-package signingkey
+// Package jwk has the keys that sign tokens (JWT): private halves as secrets, PKCS #8
+// as PEM, and public halves as JSON Web Keys (RFC 7517). Package rotate/signingkey
+// rotates them, package refresh/keyset signs and verifies with them.
+package jwk
 
 import (
 	"crypto"
@@ -33,11 +36,11 @@ const rsaBits = 3072
 func Generate(a Algorithm) (source.Secret, error) {
 	key, err := a.draw()
 	if err != nil {
-		return source.Secret{}, fmt.Errorf("signingkey: %w", err)
+		return source.Secret{}, fmt.Errorf("jwk: %w", err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return source.Secret{}, fmt.Errorf("signingkey: %w", err)
+		return source.Secret{}, fmt.Errorf("jwk: %w", err)
 	}
 	return source.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
 }
@@ -55,29 +58,33 @@ func (a Algorithm) draw() (crypto.Signer, error) {
 	return nil, fmt.Errorf("the algorithm is %q; it should be %s, %s or %s", string(a), EdDSA, ES256, RS256)
 }
 
-var errForm = errors.New("signingkey: the private key should be Ed25519, ECDSA with P-256 or RSA of at least 2048 bits, in PKCS #8 as PEM")
+// ErrKey says that a key is of no kind that this package takes.
+var ErrKey = errors.New("jwk: the private key should be Ed25519, ECDSA with P-256 or RSA of at least 2048 bits, in PKCS #8 as PEM")
 
-// Parse reads a private key that [Generate] could have made. Errors do not hold
+// Private reads a private key that [Generate] could have made. Errors do not hold
 // any of it.
-func Parse(private source.Secret) (crypto.Signer, Algorithm, error) {
-	block, _ := pem.Decode([]byte(private.Reveal()))
+func Private(secret source.Secret) (crypto.Signer, Algorithm, error) {
+	block, _ := pem.Decode([]byte(secret.Reveal()))
 	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, "", errForm
+		return nil, "", ErrKey
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, "", errForm // err might quote it
+		return nil, "", ErrKey // err might quote it
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, "", errForm
+		return nil, "", ErrKey
 	}
 	a, ok := algorithm(signer.Public())
 	if !ok {
-		return nil, "", errForm
+		return nil, "", ErrKey
 	}
 	return signer, a, nil
 }
+
+// Known reports whether it is one of those above.
+func (a Algorithm) Known() bool { return a == EdDSA || a == ES256 || a == RS256 }
 
 // algorithm returns the one that a public key is for.
 func algorithm(public crypto.PublicKey) (Algorithm, bool) {
@@ -90,35 +97,4 @@ func algorithm(public crypto.PublicKey) (Algorithm, bool) {
 		return RS256, key.N.BitLen() >= 2048
 	}
 	return "", false
-}
-
-// proof is what is signed to try a key. It is no token.
-const proof = "rekey: a trial of a key that signs tokens"
-
-// sign signs the proof.
-func sign(key crypto.Signer) ([]byte, error) {
-	if _, ok := key.(ed25519.PrivateKey); ok {
-		return key.Sign(rand.Reader, []byte(proof), crypto.Hash(0))
-	}
-	return key.Sign(rand.Reader, digest(), crypto.SHA256)
-}
-
-func digest() []byte {
-	h := crypto.SHA256.New()
-	_, _ = h.Write([]byte(proof)) // never fails
-	return h.Sum(nil)
-}
-
-// verifies reports whether sig is what the private half of key has made of the
-// proof.
-func verifies(public crypto.PublicKey, sig []byte) bool {
-	switch key := public.(type) {
-	case ed25519.PublicKey:
-		return ed25519.Verify(key, []byte(proof), sig)
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(key, digest(), sig)
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest(), sig) == nil
-	}
-	return false
 }

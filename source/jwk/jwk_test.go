@@ -1,4 +1,4 @@
-package signingkey_test
+package jwk_test
 
 import (
 	"crypto"
@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // The keys of RFC 8037, appendix A.2, and RFC 7517, appendix A.1.
@@ -27,43 +27,43 @@ const known = `{"keys": [
 ]}`
 
 func TestParseSet(t *testing.T) {
-	set, err := signingkey.ParseSet([]byte(known))
+	set, err := jwk.ParseSet([]byte(known))
 	require.NoError(t, err)
 	require.Len(t, set, 3)
-	for id, want := range map[string]signingkey.Algorithm{"ed": signingkey.EdDSA, "ec": signingkey.ES256, "rsa": signingkey.RS256} {
-		jwk, err := signingkey.NewJWK(id, set[id])
+	for id, want := range map[string]jwk.Algorithm{"ed": jwk.EdDSA, "ec": jwk.ES256, "rsa": jwk.RS256} {
+		key, err := jwk.New(id, set[id])
 		require.NoError(t, err)
-		require.Equal(t, want, jwk.Algorithm)
+		require.Equal(t, want, key.Algorithm)
 	}
 	for _, text := range []string{"", "null", "{}", `{"keys": 1}`, "[]", `{"keys": null}`} {
-		_, err := signingkey.ParseSet([]byte(text))
+		_, err := jwk.ParseSet([]byte(text))
 		require.Error(t, err, text)
 	}
 }
 
 func TestGenerate(t *testing.T) {
-	for _, a := range []signingkey.Algorithm{signingkey.EdDSA, signingkey.ES256, signingkey.RS256} {
-		private, err := signingkey.Generate(a)
+	for _, a := range []jwk.Algorithm{jwk.EdDSA, jwk.ES256, jwk.RS256} {
+		private, err := jwk.Generate(a)
 		require.NoError(t, err)
-		key, got, err := signingkey.Parse(private)
+		key, got, err := jwk.Private(private)
 		require.NoError(t, err)
 		require.Equal(t, a, got)
-		jwk, err := signingkey.NewJWK("kid", key.Public())
+		published, err := jwk.New("kid", key.Public())
 		require.NoError(t, err)
-		public, err := jwk.Public()
+		public, err := published.Public()
 		require.NoError(t, err)
 		require.True(t, public.(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Public()), a)
 	}
-	_, err := signingkey.Generate("none")
+	_, err := jwk.Generate("none")
 	require.Error(t, err)
 }
 
-func TestParse(t *testing.T) {
+func TestPrivate(t *testing.T) {
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(p384)
 	require.NoError(t, err)
-	good, err := signingkey.Generate(signingkey.EdDSA)
+	good, err := jwk.Generate(jwk.EdDSA)
 	require.NoError(t, err)
 	for _, text := range []string{
 		"", "canary-0123456789", good.Reveal()[:60],
@@ -71,7 +71,7 @@ func TestParse(t *testing.T) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("canary-0123456789")})),
 		string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
 	} {
-		_, _, err := signingkey.Parse(source.NewSecret(text))
+		_, _, err := jwk.Private(source.NewSecret(text))
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "canary")
 	}
@@ -82,22 +82,22 @@ func FuzzParseSet(f *testing.F) {
 	f.Add([]byte(known))
 	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"a","n":"","e":"AQAB"},{"kty":"EC","crv":"P-256","kid":"b","x":"AA","y":"AA"}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		set, err := signingkey.ParseSet(text)
+		set, err := jwk.ParseSet(text)
 		if err != nil {
 			return
 		}
-		var again signingkey.Set
+		var again jwk.Set
 		for id, public := range set {
-			jwk, err := signingkey.NewJWK(id, public)
+			key, err := jwk.New(id, public)
 			require.NoError(t, err)
-			again.Keys = append(again.Keys, jwk)
+			again.Keys = append(again.Keys, key)
 		}
 		if len(set) == 0 {
 			return
 		}
 		text, err = json.Marshal(again)
 		require.NoError(t, err)
-		second, err := signingkey.ParseSet(text)
+		second, err := jwk.ParseSet(text)
 		require.NoError(t, err)
 		require.Len(t, second, len(set))
 		for id, public := range set {

@@ -1,4 +1,4 @@
-package signingkey
+package jwk
 
 import (
 	"crypto"
@@ -12,8 +12,8 @@ import (
 	"math/big"
 )
 
-// A JWK is a public key as it is published (RFC 7517).
-type JWK struct {
+// A Key is a public key as it is published (RFC 7517).
+type Key struct {
 	KeyType   string    `json:"kty"`
 	ID        string    `json:"kid"`
 	Use       string    `json:"use"`
@@ -27,7 +27,7 @@ type JWK struct {
 
 // A Set is what is published: a JWK Set.
 type Set struct {
-	Keys []JWK `json:"keys"`
+	Keys []Key `json:"keys"`
 }
 
 var (
@@ -35,21 +35,21 @@ var (
 	decode = base64.RawURLEncoding.Strict().DecodeString
 )
 
-// NewJWK writes a public key down: Ed25519, ECDSA with P-256 or RSA of at least
+// New writes a public key down: Ed25519, ECDSA with P-256 or RSA of at least
 // 2048 bits.
-func NewJWK(id string, public crypto.PublicKey) (JWK, error) {
+func New(id string, public crypto.PublicKey) (Key, error) {
 	a, ok := algorithm(public)
 	if !ok {
-		return JWK{}, errForm
+		return Key{}, ErrKey
 	}
-	k := JWK{ID: id, Use: "sig", Algorithm: a}
+	k := Key{ID: id, Use: "sig", Algorithm: a}
 	switch key := public.(type) {
 	case ed25519.PublicKey:
 		k.KeyType, k.Curve, k.X = "OKP", "Ed25519", encode(key)
 	case *ecdsa.PublicKey:
 		point, err := key.Bytes() // 4, X, Y
 		if err != nil {
-			return JWK{}, errForm
+			return Key{}, ErrKey
 		}
 		k.KeyType, k.Curve, k.X, k.Y = "EC", "P-256", encode(point[1:33]), encode(point[33:])
 	case *rsa.PublicKey:
@@ -58,15 +58,15 @@ func NewJWK(id string, public crypto.PublicKey) (JWK, error) {
 	return k, nil
 }
 
-var errJWK = errors.New("signingkey: not a public key as NewJWK writes it")
+var errJWK = errors.New("jwk: not a public key as New writes it")
 
 // Public returns the public key.
-func (k JWK) Public() (crypto.PublicKey, error) {
+func (k Key) Public() (crypto.PublicKey, error) {
 	public, ok := k.public()
 	if !ok {
 		return nil, errJWK
 	}
-	again, err := NewJWK(k.ID, public)
+	again, err := New(k.ID, public)
 	if k.Use == "" { // may be left out
 		again.Use = ""
 	}
@@ -79,7 +79,7 @@ func (k JWK) Public() (crypto.PublicKey, error) {
 	return public, nil
 }
 
-func (k JWK) public() (crypto.PublicKey, bool) {
+func (k Key) public() (crypto.PublicKey, bool) {
 	var parts [4][]byte
 	for i, text := range []string{k.X, k.Y, k.N, k.E} {
 		var err error
@@ -106,11 +106,11 @@ func (k JWK) public() (crypto.PublicKey, bool) {
 func ParseSet(text []byte) (map[string]crypto.PublicKey, error) {
 	var set struct{ Keys []json.RawMessage }
 	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
-		return nil, errors.New(`signingkey: not a JWK Set: it should be a JSON object with the member "keys"`)
+		return nil, errors.New(`jwk: not a JWK Set: it should be a JSON object with the member "keys"`)
 	}
 	keys := make(map[string]crypto.PublicKey)
 	for _, text := range set.Keys {
-		var k JWK
+		var k Key
 		if json.Unmarshal(text, &k) != nil {
 			continue
 		}

@@ -1,0 +1,27 @@
+package jwk_test
+
+import (
+	"fmt"
+
+	"github.com/rekey-go/rekey/source/jwk"
+)
+
+func Example() {
+	secret, err := jwk.Generate(jwk.ES256) // to be stored
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	private, algorithm, err := jwk.Private(secret)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	public, err := jwk.New("key_1", private.Public()) // to be published
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(algorithm, public.ID, public.KeyType, public.Curve)
+	// Output: ES256 key_1 EC P-256
+}
