@@ -10,6 +10,9 @@ NESTED = pool/otelpool refresh/keyset rotate/lambda rotate/aws internal/judges i
 # clients of Docker and Kubernetes, and Prometheus.
 HEAVY  = internal/containertest internal/crashtest rotate/kubernetes examples/rotate-job/kubernetes pool/otelpool/internal/alerttest
 
+# Modules whose packages others import.
+PUBLIC = . pool/otelpool refresh/keyset rotate/lambda rotate/aws rotate/kubernetes
+
 # Vault's command line, for where no vault is in PATH.
 AGENT = examples/vault/agent
 
@@ -18,7 +21,7 @@ FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
 
-.PHONY: all test test-root test-nested vault kubernetes compiler lint vuln bench bench-smoke fuzz crash
+.PHONY: all test test-root test-nested vault kubernetes compiler lint vuln api bench bench-smoke fuzz crash
 
 all: lint test
 
@@ -61,6 +64,10 @@ lint:
 ## vuln: known vulnerabilities in what is imported
 vuln:
 	for m in . $(NESTED) $(HEAVY); do go -C $$m run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./... || exit 1; done
+
+## api: what breaks callers since the last release
+api:
+	internal/apicheck/check.sh $(PUBLIC)
 
 ## bench: the managed pools beside the raw ones, in turn, and compared
 bench:

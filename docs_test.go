@@ -75,3 +75,30 @@ func TestChecklist(t *testing.T) {
 	}
 	require.Equal(t, 93, n)
 }
+
+// The tests that the promises name are there.
+func TestPromisesAreTested(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		code.Write(text)
+		return err
+	})
+	require.NoError(t, err)
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	promises := 0
+	for line := range strings.Lines(string(readme)) {
+		if !strings.HasPrefix(line, "| G") {
+			continue
+		}
+		promises++
+		for _, m := range regexp.MustCompile("`(Test\\w+)…?`").FindAllStringSubmatch(line, -1) {
+			require.Contains(t, code.String(), "func "+m[1], line)
+		}
+	}
+	require.Equal(t, 12, promises)
+}
