@@ -12,6 +12,10 @@ apidiff="go run golang.org/x/exp/cmd/apidiff@v0.0.0-20261014143641-f0251eb4aa3e"
 cd "$(git rev-parse --show-toplevel)"
 base=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null ||
 	git log -1 --format=%H --extended-regexp --grep '^release v[0-9]+\.[0-9]+\.[0-9]+$')
+if [ -z "$base" ] && [ "$(git rev-parse --is-shallow-repository)" = true ]; then
+	echo "check.sh: not compared: this clone has no history; git fetch --unshallow --tags"
+	exit 0
+fi
 [ -n "$base" ] || { echo "check.sh: no release to compare with: neither a tag nor a commit \"release v…\"" >&2; exit 1; }
 version=$(git log -1 --format=%s "$base" | sed -n 's/^release //p')
 [ -n "$version" ] || version=$base

@@ -80,5 +80,10 @@ func TestCheck(t *testing.T) {
 	t.Run("no release", func(t *testing.T) {
 		r := newRepo(t, "of nothing")
 		r.check(false, "no release to compare with")
+
+		r.git("commit", "-q", "--allow-empty", "-m", "another")
+		shallow := &repo{t, filepath.Join(t.TempDir(), "clone")}
+		r.git("clone", "-q", "--depth=1", "file://"+r.dir, shallow.dir)
+		shallow.check(true, "not compared")
 	})
 }
