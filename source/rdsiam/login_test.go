@@ -57,7 +57,7 @@ func TestLogin(t *testing.T) {
 // Tokens are replaced ahead of their end, and of their parent's: no login is
 // ever rejected, though each statement makes one.
 func TestRefreshedAhead(t *testing.T) {
-	const life = 9 * time.Second
+	const life = 15 * time.Second
 	servers(t, func(t *testing.T, v *vendor, s *server) {
 		src := rdsiam.Shorten(rdsiam.New(v.config(), s.endpoint, s.user, nil), life)
 		s.iam.Change(func(c *iamcheck.Checker) { c.Window = life })
@@ -77,7 +77,7 @@ func TestRefreshedAhead(t *testing.T) {
 }
 
 func TestF19RefreshedAheadOfTheParent(t *testing.T) {
-	const life = 9 * time.Second
+	const life = 15 * time.Second
 	servers(t, func(t *testing.T, v *vendor, s *server) {
 		renew := func() { // those of before live until their own end
 			v.set(func(v *vendor) { v.now.AccessKeyID += "0" })
