@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/rekey-go/rekey/internal/mount"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/file"
 )
@@ -40,42 +41,11 @@ func replace(t testing.TB, path, content string) {
 }
 
 // A volume is a directory that is updated like Kubernetes does it.
-type volume struct {
-	dir string
-	n   int
-}
+type volume struct{ dir string }
 
 // swap makes files the content of the volume in one instant.
-func (v *volume) swap(files map[string]string) error {
-	old, _ := os.Readlink(filepath.Join(v.dir, "..data"))
-	v.n++
-	generation := fmt.Sprintf("..2026_%d", v.n)
-	if err := os.MkdirAll(filepath.Join(v.dir, generation), 0o755); err != nil {
-		return err
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(v.dir, generation, name), []byte(content), 0o600); err != nil {
-			return err
-		}
-		link := filepath.Join(v.dir, name)
-		if _, err := os.Lstat(link); err == nil {
-			continue
-		}
-		if err := os.Symlink(filepath.Join("..data", name), link); err != nil {
-			return err
-		}
-	}
-	next := filepath.Join(v.dir, "..data_tmp")
-	if err := os.Symlink(generation, next); err != nil {
-		return err
-	}
-	if err := os.Rename(next, filepath.Join(v.dir, "..data")); err != nil {
-		return err
-	}
-	if old == "" {
-		return nil
-	}
-	return os.RemoveAll(filepath.Join(v.dir, old))
+func (v volume) swap(files map[string]string) error {
+	return mount.Volume{Dir: v.dir}.Write(files)
 }
 
 func login(username, password string) map[string]string {

@@ -228,8 +228,8 @@ func TestWatchUnderChurn(t *testing.T) {
 			}
 		})
 	}
-	for range 200 {
-		require.NoError(t, v.swap(login("app", "passing")))
+	for n := range 200 {
+		require.NoError(t, v.swap(login("app", fmt.Sprint("passing ", n))))
 	}
 	wg.Wait()
 	require.NoError(t, v.swap(login("app", "end")))
