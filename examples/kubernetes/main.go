@@ -71,8 +71,8 @@ func (f flags) source() *file.Source {
 }
 
 func main() {
-	// A SIGHUP that nobody catches ends a process. This one is here for the agent's
-	// that come before the file is watched, or after.
+	// A SIGHUP that nobody catches ends a process. This is for those that the agent
+	// sends before the file is watched, and after.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	f, err := parse(os.Args[1:], os.Stderr)
@@ -88,7 +88,9 @@ func main() {
 
 // run serves until the context ends.
 func run(ctx context.Context, f flags) error {
-	db, err := pool.Open(ctx, f.database, f.source(), nil)
+	src := f.source()
+	slog.Info("shop: starting", "credential", src.String())
+	db, err := pool.Open(ctx, f.database, src, nil)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -29,11 +30,14 @@ import (
 // manifest's own arguments have started: on a real PostgreSQL 16 clients never stop
 // while the credential is rotated twenty times, and no call fails.
 func TestRotationsThroughEachMount(t *testing.T) {
+	kubelet, err := mount.StartKubelet(t.Context(), os.Stderr)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, kubelet.Close()) })
 	for _, m := range manifests(t) {
 		t.Run(m.name, func(t *testing.T) {
 			srv := pooltest.Postgres(t)
 			srv.Exec(t, orders.Schema)
-			f, write := mounted(t, m)
+			f, write := mounted(t, m, kubelet)
 			follow := &stopwatch{written: map[string]time.Time{}}
 			put := func() {
 				c, err := srv.Store().Credential(t.Context())
@@ -63,8 +67,9 @@ func TestRotationsThroughEachMount(t *testing.T) {
 }
 
 // mounted gives the manifest's mount a place, and returns the flags that lead
-// there and what writes a credential there.
-func mounted(t *testing.T, m *manifest) (flags, func(username, password string) error) {
+// there and what writes a credential there: the kubelet's own code, for Secrets from
+// what the API server answers, and what Vault Agent does, with its command.
+func mounted(t *testing.T, m *manifest, kubelet *mount.Kubelet) (flags, func(username, password string) error) {
 	t.Helper()
 	f, at := m.flags(t), t.TempDir()
 	if f.dir != "" {
@@ -72,23 +77,63 @@ func mounted(t *testing.T, m *manifest) (flags, func(username, password string) 
 	} else {
 		f.json = filepath.Join(at, filepath.Base(f.json))
 	}
-	files := m.files(t)
+	c, files, annotations := newCluster(t), m.files(t), m.Template.Metadata.Annotations
 	return f, func(username, password string) error {
 		contents, err := contents(files, username, password)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if m.Template.Metadata.Annotations["vault.hashicorp.com/agent-inject"] != "true" {
-			return mount.Volume{Dir: at}.Write(contents)
+		case m.secret() != "":
+			if contents, err = c.throughSecret(m.secret(), contents); err != nil {
+				return err
+			}
+			return kubelet.Write(at, contents)
+		case annotations["vault.hashicorp.com/agent-inject"] == "":
+			return kubelet.Write(at, contents)
 		}
 		for name, content := range contents {
 			err = errors.Join(err, mount.Render(filepath.Join(at, name), content))
 		}
-		if m.Template.Metadata.Annotations["vault.hashicorp.com/agent-inject-command-database.json"] != "" {
+		if annotations["vault.hashicorp.com/agent-inject-command-database.json"] != "" {
 			err = errors.Join(err, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 		}
 		return err
 	}
+}
+
+// secret is the name of the Secret that the pod mounts, if it does.
+func (m *manifest) secret() string {
+	for _, v := range m.Template.Spec.Volumes {
+		if v.Secret.Name != "" {
+			return v.Secret.Name
+		}
+	}
+	return ""
+}
+
+// throughSecret stores the files in a Secret and returns what the server has.
+func (c cluster) throughSecret(name string, files map[string]string) (map[string]string, error) {
+	path := "/api/v1/namespaces/shop/secrets/" + name
+	body, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": name}, "stringData": files})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.call(http.MethodPatch, path+"?fieldManager=store&fieldValidation=Strict", "application/apply-patch+yaml", body); err != nil {
+		return nil, err
+	}
+	secret, err := c.call(http.MethodGet, path, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	stored := map[string]string{}
+	for key, value := range secret["data"].(map[string]any) {
+		text, err := base64.StdEncoding.DecodeString(value.(string))
+		if err != nil {
+			return nil, err
+		}
+		stored[key] = string(text)
+	}
+	return stored, nil
 }
 
 // contents are those of files for a credential; see manifest.files.
