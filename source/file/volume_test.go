@@ -96,6 +96,24 @@ func TestVolumeWithoutData(t *testing.T) {
 	}
 }
 
+// A subPath is a mount of the file itself, which lives on when its directory is
+// replaced: nothing changes any more, which only the age tells.
+func TestF33_SubPathIsNeverUpdated(t *testing.T) {
+	v := volume{dir: t.TempDir()}
+	require.NoError(t, v.swap(map[string]string{"db.json": jsonOf("app", "0")}))
+	path := filepath.Join(t.TempDir(), "db.json")
+	require.NoError(t, os.Link(filepath.Join(v.dir, "..data", "db.json"), path)) // the same file, as a bind mount shows it
+	mounted, subPath := file.JSON(filepath.Join(v.dir, "db.json"), nil), file.JSON(path, &file.Options{MaxAge: time.Nanosecond, Logger: quiet()})
+	o, silent := observe(t, mounted), observe(t, subPath)
+	for n := 1; n <= 3; n++ {
+		require.NoError(t, v.swap(map[string]string{"db.json": jsonOf("app", fmt.Sprint(n))}))
+		o.await(t, mounted, fmt.Sprint(n))
+	}
+	assert.Equal(t, "0", read(t, subPath).Password.Reveal())
+	assert.Zero(t, silent.count())
+	assert.Contains(t, subPath.Warning(), "subPath")
+}
+
 // Who reads one file after the other, through the links, gets a user with the
 // password of another: what TestF34_GenerationsNeverMix would miss if it happened
 // to us.
