@@ -279,3 +279,13 @@ func TestWrongManifestsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// An immutable Secret is refused any rotation, by whoever rotates.
+func TestImmutableSecretsDoNotRotate(t *testing.T) {
+	c := newCluster(t)
+	_, err := c.call(http.MethodPost, "/api/v1/namespaces/shop/secrets", "application/json",
+		[]byte(`{"metadata": {"name": "frozen"}, "immutable": true, "stringData": {"username": "app", "password": "one"}}`))
+	require.NoError(t, err)
+	_, err = c.throughSecret("frozen", map[string]string{"password": "two"})
+	require.ErrorContains(t, err, "immutable")
+}

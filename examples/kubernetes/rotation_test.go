@@ -66,6 +66,42 @@ func TestRotationsThroughEachMount(t *testing.T) {
 	}
 }
 
+// A mount that comes late, after a password was changed in place: what is open
+// serves on, new logins fail once a few were rejected, and go on with the file.
+func TestLateMountOfOneUser(t *testing.T) {
+	srv := pooltest.Postgres(t)
+	m := manifests(t)[5]
+	require.Equal(t, "secret.yaml", m.name)
+	v := mount.Volume{Dir: t.TempDir()}
+	write := func() {
+		c, err := srv.Store().Credential(t.Context())
+		require.NoError(t, err)
+		files, err := contents(m.files(t), c.Username, c.Password.Reveal())
+		require.NoError(t, err)
+		require.NoError(t, v.Write(files))
+	}
+	write()
+	f := m.flags(t)
+	f.dir = v.Dir
+	db, err := pool.Open(t.Context(), srv.DSN(), f.source(), &pool.Options{
+		Logger: slog.New(slog.DiscardHandler), Refresh: &refresh.Options{LoginBudget: 2},
+	})
+	require.NoError(t, err)
+	defer db.Close()
+	open, err := db.Acquire(t.Context())
+	require.NoError(t, err)
+	defer open.Release()
+
+	publish := srv.ChangePassword(t)
+	db.Reset()
+	require.ErrorContains(t, db.Ping(t.Context()), "rejected by the database 2 times")
+	require.NoError(t, open.Ping(t.Context()))
+	publish()
+	require.ErrorContains(t, db.Ping(t.Context()), "rejected by the database 2 times", "the store is not the file")
+	write()
+	require.Eventually(t, func() bool { return db.Ping(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
+}
+
 // mounted gives the manifest's mount a place, and returns the flags that lead
 // there and what writes a credential there: the kubelet's own code, for Secrets from
 // what the API server answers, and what Vault Agent does, with its command.
