@@ -5,10 +5,10 @@
 // password has changed. Turn its ping off: where that fails, GORM closes what it
 // was given. The server's errors are *pgconn.PgError below GORM's own.
 //
-// Leave PrepareStmt off: it survives rotations, but pgx prepares statements by
-// itself, and it can lock up (see TestPrepareStmtLocksUp). Run no AutoMigrate as
-// the service: tables belong to the role that owns them, not to a user who comes
-// and goes.
+// Leave PrepareStmt off. It survives rotations, but pgx prepares statements by
+// itself; GORM prepares those of a transaction in each one again, and can lock up
+// (see prepared_test.go). Run no AutoMigrate as the service: tables belong to the
+// role that owns them, not to a user who comes and goes.
 package gormorders
 
 import (

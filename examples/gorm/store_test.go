@@ -45,7 +45,7 @@ func open(config gorm.Config) func(*testing.T, *pool.ManagedDB) orders.Store {
 func TestOpenWhileTheDatabaseIsAway(t *testing.T) {
 	srv := pooltest.Postgres(t)
 	srv.Exec(t, orders.Schema)
-	ours, plain := managed(t, srv), managed(t, srv)
+	ours, plain := managed(t, srv, nil), managed(t, srv, nil)
 
 	srv.Stop(t)
 	store, err := gormorders.New(ours, gorm.Config{Logger: logger.Discard})
@@ -59,10 +59,11 @@ func TestOpenWhileTheDatabaseIsAway(t *testing.T) {
 	require.ErrorContains(t, plain.PingContext(t.Context()), "database is closed")
 }
 
-func managed(t *testing.T, srv *pooltest.Server) *pool.ManagedDB {
+func managed(t *testing.T, srv *pooltest.Server, tracer pgx.QueryTracer) *pool.ManagedDB {
 	t.Helper()
 	config, err := pgx.ParseConfig(srv.DSN())
 	require.NoError(t, err)
+	config.Tracer = tracer
 	r, err := refresh.New(t.Context(), srv.Store(), nil)
 	require.NoError(t, err)
 	t.Cleanup(r.Close)
