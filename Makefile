@@ -5,7 +5,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
-NESTED = pool/otelpool refresh/keyset rotate/lambda rotate/aws internal/judges internal/faults examples/vault
+NESTED = pool/otelpool refresh/keyset rotate/lambda rotate/aws internal/judges internal/faults examples/vault examples/gorm examples/sqlc examples/ent examples/bun examples/sqlx
 # What takes minutes to compile is compiled once, without the race detector: the
 # clients of Docker and Kubernetes, and Prometheus.
 HEAVY  = internal/containertest internal/crashtest rotate/kubernetes examples/rotate-job/kubernetes pool/otelpool/internal/alerttest

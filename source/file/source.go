@@ -49,7 +49,9 @@ type Options struct {
 	MaxAge time.Duration
 
 	// OnSIGHUP makes the signal SIGHUP count as a change of the file. The
-	// signal is caught only while the source is watched.
+	// signal is caught only while the source is watched; before and after, it
+	// ends a process that does not catch it itself, by signal.Notify or
+	// signal.Ignore at the start of main.
 	OnSIGHUP bool
 
 	// Logger receives warnings, without any secret. Nil means [slog.Default].
