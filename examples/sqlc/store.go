@@ -8,7 +8,7 @@
 // For database/sql it can make code that prepares each query and holds the
 // statement for life ([Prepared]). That survives rotations, as database/sql
 // prepares it anew on each connection; with pgx, which prepares by itself, there
-// is nothing to gain.
+// is little to gain.
 package sqlcorders
 
 import (
