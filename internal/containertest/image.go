@@ -1,43 +1,62 @@
-// Package containertest runs rekey against PostgreSQL in a container, by
-// testcontainers-go. It is a module of its own, so that nobody who uses rekey
-// inherits Docker's client.
 package containertest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
 )
 
-const (
-	envImage      = "REKEY_TEST_POSTGRES_IMAGE"
-	officialImage = "postgres:17"
-	localImage    = "postgres:15-local"
+// An image is what containers are made from.
+type image struct {
+	env      string // the variable that names another one
+	official string
+	local    string // of the same contract, built by script
+	script   string
+}
+
+var (
+	postgres = image{"REKEY_TEST_POSTGRES_IMAGE", "postgres:17", "postgres:15-local", "postgres-image.sh"}
+	vault    = image{"REKEY_TEST_VAULT_IMAGE", "hashicorp/vault:1.21", "vault:1.21-local", "vault-image.sh"}
 )
 
-// image names the image to run: the one that the environment names, the local
+func (i image) need(t testing.TB) string {
+	t.Helper()
+	if err := docker(t.Context(), "info"); err != nil {
+		t.Fatalf("the container tests need Docker; run as root: internal/containertest/setup.sh\n%v", err)
+	}
+	name, err := i.choose(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// choose names the image to run: the one that the environment names, the local
 // one where it is present, the official one where it can be had, and else the
-// local one, built by image.sh.
-func image(ctx context.Context) (string, error) {
-	if named := os.Getenv(envImage); named != "" {
+// local one, built.
+func (i image) choose(ctx context.Context) (string, error) {
+	if named := os.Getenv(i.env); named != "" {
 		return named, nil
 	}
-	if docker(ctx, "image", "inspect", localImage) == nil {
-		return localImage, nil
+	for _, name := range []string{i.local, i.official} {
+		if docker(ctx, "image", "inspect", name) == nil {
+			return name, nil
+		}
 	}
-	if docker(ctx, "image", "inspect", officialImage) == nil {
-		return officialImage, nil
-	}
-	noPull := docker(ctx, "pull", "-q", officialImage)
+	noPull := docker(ctx, "pull", "-q", i.official)
 	if noPull == nil {
-		return officialImage, nil
+		return i.official, nil
 	}
-	if out, err := exec.CommandContext(ctx, "sh", "image.sh").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("no PostgreSQL image: %w; building one: %w\n%s", noPull, err, out)
+	_, file, _, _ := runtime.Caller(0)
+	script := filepath.Join(filepath.Dir(file), i.script)
+	if out, err := exec.CommandContext(ctx, script).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("no image %s: %w; building %s: %w\n%s", i.official, noPull, i.local, err, out)
 	}
-	return localImage, nil
+	return i.local, nil
 }
 
 // docker runs the client for its exit status.
@@ -45,26 +64,6 @@ func docker(ctx context.Context, args ...string) error {
 	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("docker %s: %w: %s", args[0], err, out)
-	}
-	return nil
-}
-
-// settle makes testcontainers fit a machine that is a container itself or looks
-// like one, without overruling anyone. Where root works beside its own daemon,
-// published ports are on the loopback, not on the gateway that would be
-// guessed, and the reaper, an image of its own, may not be had: tests remove
-// their containers themselves.
-func settle() error {
-	if os.Geteuid() != 0 || os.Getenv("DOCKER_HOST") != "" {
-		return nil
-	}
-	for name, value := range map[string]string{
-		"TESTCONTAINERS_RYUK_DISABLED": "true",
-		"TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1",
-	} {
-		if err := os.Setenv(name, cmp.Or(os.Getenv(name), value)); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package containertest
+package containertest_test
 
 import (
 	"testing"
@@ -7,13 +7,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rekey-go/rekey/internal/containertest"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 )
 
 // The root module's tests get their PostgreSQL from Docker where none is installed.
 func TestPgserverFromAnImage(t *testing.T) {
-	s := pgtest.New(t, &pgserver.Options{Image: needImage(t), HBA: []string{"host all barred all reject"}})
+	s := pgtest.New(t, &pgserver.Options{Image: containertest.Postgres(t), HBA: []string{"host all barred all reject"}})
 	db := pgtest.On(t, s)
 	require.Contains(t, db.DSN, "verify-full")
 	db.CreateUser("barred", "secret")

@@ -1,4 +1,4 @@
-package containertest
+package containertest_test
 
 import (
 	"context"
@@ -14,13 +14,14 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/modules/postgres"
 
+	"github.com/rekey-go/rekey/internal/containertest"
 	"github.com/rekey-go/rekey/internal/storm/load"
 	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/source"
 )
 
 func TestMain(m *testing.M) {
-	if err := settle(); err != nil {
+	if err := containertest.Settle(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -68,7 +69,7 @@ func TestManagedPoolInAContainer(t *testing.T) {
 // the URL of its superuser.
 func startPostgres(t *testing.T) (dsn string) {
 	t.Helper()
-	img := needImage(t)
+	img := containertest.Postgres(t)
 	const user, password = "owner", "it's a secret"
 	began := time.Now()
 	c, err := postgres.Run(t.Context(), img,
@@ -86,15 +87,4 @@ func startPostgres(t *testing.T) (dsn string) {
 		RawQuery: "sslmode=disable",
 	}
 	return u.String()
-}
-
-// needImage fails the test where there is no Docker or no image.
-func needImage(t *testing.T) string {
-	t.Helper()
-	if err := docker(t.Context(), "info"); err != nil {
-		t.Fatalf("the container tests need Docker; run as root: internal/containertest/setup.sh\n%v", err)
-	}
-	img, err := image(t.Context())
-	require.NoError(t, err)
-	return img
 }

@@ -1,25 +1,29 @@
 #!/bin/sh
 # Readies a Debian machine for the container tests, as root: installs Docker and
 # debootstrap where they are missing, starts dockerd where none answers, and
-# builds postgres:15-local where the official image cannot be pulled. What is
-# there already is left alone, so it may run any number of times, in CI too.
+# builds the images of PostgreSQL and Vault whose official ones cannot be pulled.
+# What is there already is left alone, so it may run any number of times, in CI
+# too.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 log=${DOCKERD_LOG:-/var/log/rekey-dockerd.log}
-image=${REKEY_TEST_POSTGRES_IMAGE:-postgres:17}
 
-# ready: whether Docker answers and has an image, or can pull one.
-ready() {
-	docker info >/dev/null 2>&1 || return 1
-	for i in "$image" postgres:15-local; do
+# have OFFICIAL LOCAL: whether there is an image, or one can be pulled.
+have() {
+	for i in "$1" "$2"; do
 		docker image inspect "$i" >/dev/null 2>&1 && echo "image $i is there" && return 0
 	done
-	docker pull -q "$image"
+	docker pull -q "$1"
 }
+postgres() { have "${REKEY_TEST_POSTGRES_IMAGE:-postgres:17}" postgres:15-local; }
+vault() { have "${REKEY_TEST_VAULT_IMAGE:-hashicorp/vault:1.21}" vault:1.21-local || "$here/vault-image.sh"; }
 
-ready && exit 0
-[ "$(id -u)" = 0 ] || { echo "setup.sh: needs a running Docker that has or can pull $image, or root to install and build one: sudo $0" >&2; exit 1; }
+if docker info >/dev/null 2>&1 && postgres; then
+	vault
+	exit
+fi
+[ "$(id -u)" = 0 ] || { echo "setup.sh: needs a running Docker that has or can pull the image of PostgreSQL, or root to install and build one: sudo $0" >&2; exit 1; }
 
 missing=
 command -v dockerd >/dev/null || docker info >/dev/null 2>&1 || missing="docker.io iptables"
@@ -56,4 +60,5 @@ docker info >/dev/null 2>&1 ||
 	start --storage-driver=vfs --iptables=false --ip6tables=false ||
 	{ tail -n 20 "$log" >&2; echo "setup.sh: dockerd does not start; the reason is in $log" >&2; exit 1; }
 
-ready || "$here/image.sh"
+postgres || "$here/postgres-image.sh"
+vault

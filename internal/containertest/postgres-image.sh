@@ -4,8 +4,8 @@
 # POSTGRES_PASSWORD, POSTGRES_DB and /docker-entrypoint-initdb.d as the official
 # image does. Needs root, debootstrap and a running Docker; takes about a minute.
 #
-#   image.sh          build the image unless it is there
-#   image.sh --force  build it again
+#   postgres-image.sh          build the image unless it is there
+#   postgres-image.sh --force  build it again
 set -eu
 
 tag=postgres:15-local
@@ -15,8 +15,8 @@ if [ "${1:-}" != --force ] && docker image inspect "$tag" >/dev/null 2>&1; then
 	echo "image $tag is there"
 	exit 0
 fi
-command -v debootstrap >/dev/null || { echo "image.sh: debootstrap is missing; run as root: $here/setup.sh" >&2; exit 1; }
-[ "$(id -u)" = 0 ] || { echo "image.sh: debootstrap needs root; run: sudo $0" >&2; exit 1; }
+command -v debootstrap >/dev/null || { echo "postgres-image.sh: debootstrap is missing; run as root: $here/setup.sh" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "postgres-image.sh: debootstrap needs root; run: sudo $0" >&2; exit 1; }
 
 # PostgreSQL 15 is the version of Debian bookworm, whatever runs here.
 suite=bookworm
@@ -33,12 +33,12 @@ trap 'exit 1' HUP INT TERM
 echo "building $tag from Debian $suite; the log is printed only if it fails"
 if ! debootstrap --variant=minbase --include=postgresql-15,tini "$suite" "$work/root" $mirror >"$work/log" 2>&1; then
 	tail -n 40 "$work/log" >&2
-	echo "image.sh: debootstrap failed; does this machine reach a Debian mirror?" >&2
+	echo "postgres-image.sh: debootstrap failed; does this machine reach a Debian mirror?" >&2
 	exit 1
 fi
 rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
 rm -rf "$work"/root/etc/postgresql/15 "$work"/root/var/lib/postgresql/15
-install -m 0755 "$here/entrypoint.sh" "$work/root/usr/local/bin/docker-entrypoint.sh"
+install -m 0755 "$here/postgres-entrypoint.sh" "$work/root/usr/local/bin/docker-entrypoint.sh"
 install -d "$work/root/docker-entrypoint-initdb.d"
 
 tar -C "$work/root" --one-file-system -c . | docker import - "$tag-root" >/dev/null
