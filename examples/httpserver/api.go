@@ -116,7 +116,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	err := d.Decode(into)
 	if err == nil {
 		if _, end := d.Token(); end != io.EOF {
-			err = badRequest("one object is enough")
+			err = errors.New("there is more behind it")
 		}
 	}
 	var large *http.MaxBytesError

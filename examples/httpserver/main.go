@@ -34,7 +34,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	c, err := parse(os.Args[1:])
 	switch {
-	case err != nil:
+	case err != nil: // which is logged below
 	case c.demo:
 		err = runDemo(ctx, c, log)
 	default:

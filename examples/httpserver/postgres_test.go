@@ -2,11 +2,13 @@ package main
 
 import (
 	"crypto/rand"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
@@ -111,12 +113,17 @@ func startPostgres(t *testing.T, script string) (c *postgres.PostgresContainer, 
 	}
 }
 
+// freePort is below those that systems give to outgoing connections, so that
+// none of them takes it while the container is stopped.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
+	for range 100 {
+		port := strconv.Itoa(20000 + mathrand.IntN(12000))
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey/pool"
+	"github.com/rekey-go/rekey/refresh"
 )
 
 // A server serves until it is told to leave, and loses no request when it does.
@@ -69,18 +70,20 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // readiness answers whether requests may be sent here: not to a server that
-// leaves, not without the database, and not without a credential for it. The
-// body is that of [pool.Handler], which says more to people. A store of
+// leaves, not without a credential, and not while the database does not answer.
+// The body is that of [pool.Handler], which says more to people. A store of
 // credentials that is away does not make the service unready.
 //
 // Restarting helps against none of these, so the probe for liveness is another.
 func (s *server) readiness(db *pool.ManagedPool) http.Handler {
 	credential := pool.Handler(db)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state := db.Health().State
+		usable := state == refresh.Fresh || state == refresh.Degraded
 		switch {
 		case s.leaving.Load():
 			http.Error(w, "the service is leaving", http.StatusServiceUnavailable)
-		case !answers(r.Context(), db):
+		case usable && !answers(r.Context(), db):
 			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 		default:
 			credential.ServeHTTP(w, r)
