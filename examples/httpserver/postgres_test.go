@@ -19,6 +19,7 @@ import (
 
 	"github.com/rekey-go/rekey/internal/containertest"
 	"github.com/rekey-go/rekey/pool/pooltest"
+	"github.com/rekey-go/rekey/refresh"
 )
 
 // The service on a PostgreSQL in a container, with its credential in a file.
@@ -35,9 +36,9 @@ func TestPostgresContainer(t *testing.T) {
 		secrets = append(secrets, current(t, srv))
 		clients := s.traffic(t, 16)
 		for range pairs {
-			srv.RotatePassword(t)
+			srv.RotatePassword(t, s)
 			secrets = append(secrets, current(t, srv))
-			srv.RotateUser(t)
+			srv.RotateUser(t, s)
 			secrets = append(secrets, current(t, srv))
 		}
 		requests := clients.noFailures(t)
@@ -51,17 +52,13 @@ func TestPostgresContainer(t *testing.T) {
 
 	t.Run("store away", func(t *testing.T) {
 		require.NoError(t, os.Rename(file, file+".away"))
-		require.Eventually(t, func() bool {
-			status, answer := s.get(t, "/readyz")
-			require.Equal(t, http.StatusOK, status, "it serves")
-			return state(t, answer) == "degraded"
-		}, patience, tick)
+		require.Eventually(t, func() bool { return s.Health().State == refresh.Degraded }, patience, tick)
+		status, answer := s.get(t, "/readyz")
+		require.Equal(t, http.StatusOK, status, "it serves")
+		require.Contains(t, answer, `{"state":"degraded"`)
 		require.NoError(t, s.round(t.Context()))
 		require.NoError(t, os.Rename(file+".away", file))
-		require.Eventually(t, func() bool {
-			_, answer := s.get(t, "/readyz")
-			return state(t, answer) == "fresh"
-		}, patience, tick)
+		require.Eventually(t, func() bool { return s.Health().State == refresh.Fresh }, patience, tick)
 	})
 
 	t.Run("database away", func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/internal/containertest"
+	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/pool/pooltest"
 )
 
@@ -29,7 +30,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const patience = 30 * time.Second
+const (
+	patience = 30 * time.Second
+	tick     = 20 * time.Millisecond
+)
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // A service is one that runs, and a client of it.
 type service struct {
@@ -76,7 +82,7 @@ func (s *service) listening(t *testing.T) {
 			}
 		}
 		return s.url != ""
-	}, patience, 10*time.Millisecond, "it has not begun: %s", &s.log)
+	}, patience, tick, "it has not begun: %s", &s.log)
 }
 
 // do asks once.
@@ -111,13 +117,24 @@ func (s *service) get(t *testing.T, path string) (status int, answer string) {
 	return status, answer
 }
 
+// Health is what the service says of its pool, so that pooltest can be given the
+// service in place of the pool. It is zero where the service does not answer.
+func (s *service) Health() pool.Health {
+	var report struct{ Pools []pool.Health }
+	_, answer, err := s.do(context.Background(), "GET", "/healthz", "")
+	if err != nil || json.Unmarshal([]byte(answer), &report) != nil || len(report.Pools) != 1 {
+		return pool.Health{}
+	}
+	return report.Pools[0]
+}
+
 // becomes waits for a status.
 func (s *service) becomes(t *testing.T, path string, status int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		got, _, err := s.do(t.Context(), "GET", path, "")
 		return err == nil && got == status
-	}, patience, 20*time.Millisecond, "%s does not become %d", path, status)
+	}, patience, tick, "%s does not become %d", path, status)
 }
 
 // round places an order, reads it and lists orders.
@@ -210,24 +227,3 @@ func (b *buffer) String() string {
 	defer b.mu.Unlock()
 	return b.text.String()
 }
-
-const tick = 20 * time.Millisecond
-
-// state returns what a probe says of the credential.
-func state(t *testing.T, answer string) string {
-	t.Helper()
-	var report struct{ State string }
-	require.NoError(t, json.Unmarshal([]byte(answer), &report), "%s", answer)
-	return report.State
-}
-
-// generation returns how often the service has had a new credential, plus one.
-func generation(t *testing.T, s *service) int {
-	t.Helper()
-	_, answer := s.get(t, "/readyz")
-	var report struct{ Pools []struct{ Generation int } }
-	require.NoError(t, json.Unmarshal([]byte(answer), &report), "%s", answer)
-	return report.Pools[0].Generation
-}
-
-var quiet = slog.New(slog.DiscardHandler)

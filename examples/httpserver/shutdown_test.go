@@ -82,7 +82,7 @@ func TestNothingIsLeft(t *testing.T) {
 	require.NoError(t, err)
 	s := start(t, config{dsn: d.DSN, credentialFile: d.File})
 	clients := s.traffic(t, 2)
-	require.Eventually(t, func() bool { return generation(t, s) >= 5 }, patience, tick)
+	require.Eventually(t, func() bool { return s.Health().Generation >= 5 }, patience, tick)
 	clients.noFailures(t)
 	require.NoError(t, s.stop())
 	d.Close()

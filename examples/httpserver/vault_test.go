@@ -50,8 +50,8 @@ func TestVaultContainer(t *testing.T) {
 
 	most := watchUsers(t, admin)
 	clients := s.traffic(t, 4)
-	require.Eventually(t, func() bool { return generation(t, s) > 5 }, 2*time.Minute, tick)
-	generations := generation(t, s)
+	require.Eventually(t, func() bool { return s.Health().Generation > 5 }, 2*time.Minute, tick)
+	generations := s.Health().Generation
 	clients.noFailures(t)
 	require.LessOrEqual(t, s.metric(t, `rekey_credential_lifetime_seconds{rekey_credential_name="orders"}`), 5.0)
 	require.LessOrEqual(t, s.metric(t, `rekey_lease_live{rekey_credential_name="orders"}`), 2.0)
