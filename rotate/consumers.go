@@ -31,7 +31,7 @@ func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) 
 	for _, name := range r.config.Consumers {
 		at(name).Expected = true
 	}
-	if w, ok := r.config.Target.(Watcher); ok {
+	if o, ok := r.config.Target.(Observer); ok {
 		current := r.state.Current.Credential.Username
 		users := []string{current}
 		for _, user := range left {
@@ -45,7 +45,7 @@ func (r *run) consumers(ctx context.Context, left []string) ([]Consumer, error) 
 		ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
 		defer cancel()
 		for _, user := range users {
-			uses, err := w.Uses(ctx, user)
+			uses, err := o.Uses(ctx, user)
 			if err != nil {
 				return nil, fmt.Errorf("rotate: %s: who uses %q cannot be found out: %w", r.config.Store.Name(), user, err)
 			}

@@ -109,8 +109,8 @@ type Use struct {
 	Oldest      time.Time // when the first of them was opened
 }
 
-// A Watcher is a [Target] that can tell who uses a user.
-type Watcher interface {
+// An Observer is a [Target] that can see who uses a user.
+type Observer interface {
 	// Uses lists who has sessions of user, by application and client.
 	Uses(ctx context.Context, user string) ([]Use, error)
 }

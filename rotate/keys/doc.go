@@ -16,7 +16,7 @@
 //   - verify: the provider accepts it, and [Config.Verify] finds that it may do
 //     what it should.
 //   - promote: the store names it.
-//   - drain: see [User]. Without it, DrainTimeout has nothing to wait for, and
+//   - drain: see [Observer]. Without one, DrainTimeout has nothing to wait for, and
 //     Config.Grace of package rotate is the time in which consumers follow.
 //   - disable: the old key is switched off, which Enable takes back.
 //   - remove: it is deleted.

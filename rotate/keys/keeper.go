@@ -26,7 +26,7 @@ type Key struct {
 }
 
 // A Keeper keeps keys for one secret: a provider, or the account of one service
-// with it. It is a [Registrar] or a [Drawer] as well, and may be a [User]. Its
+// with it. It is a [Registrar] or a [Drawer] as well, and may be an [Observer]. Its
 // methods are safe for concurrent use, by several processes as well, and none of
 // its errors holds a secret.
 type Keeper interface {
@@ -75,9 +75,9 @@ type Drawer interface {
 	Draw(ctx context.Context, label string) (source.Credential, error)
 }
 
-// A User is a [Keeper] that knows whether a key is in use. It is asked for keys
+// An Observer is a [Keeper] that can see whether a key is in use. It is asked for keys
 // that are to be retired, which wait until nothing uses them.
-type User interface {
+type Observer interface {
 	// InUse counts what uses the key: calls of late, data under it, tokens that it
 	// has signed.
 	InUse(ctx context.Context, id string) (int, error)

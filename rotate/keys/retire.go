@@ -76,7 +76,7 @@ func (t *target) mark(ctx context.Context, k marked, s state) error {
 	return about(k.ID, "it cannot be labelled", t.keeper.Label(ctx, k.ID, k.mark.String()))
 }
 
-// Sessions asks a [User].
+// Sessions asks an [Observer].
 func (t *target) Sessions(ctx context.Context, id string) (int, error) {
 	if _, err := t.find(ctx, id); err != nil {
 		if errors.Is(err, ErrNone) {
@@ -84,11 +84,11 @@ func (t *target) Sessions(ctx context.Context, id string) (int, error) {
 		}
 		return 0, err
 	}
-	u, ok := t.keeper.(User)
+	o, ok := t.keeper.(Observer)
 	if !ok {
 		return 0, nil
 	}
-	n, err := u.InUse(ctx, id)
+	n, err := o.InUse(ctx, id)
 	return n, about(id, "whether it is in use cannot be found out", err)
 }
 

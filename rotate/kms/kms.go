@@ -100,8 +100,8 @@ func DataKey(ctx context.Context, s Service, c source.Credential) ([]byte, error
 type keeper struct{ Config }
 
 var (
-	_ keys.Drawer = (*keeper)(nil)
-	_ keys.User   = (*keeper)(nil)
+	_ keys.Drawer   = (*keeper)(nil)
+	_ keys.Observer = (*keeper)(nil)
 )
 
 func (k *keeper) List(ctx context.Context) ([]keys.Key, error) { return k.Service.List(ctx) }

@@ -140,7 +140,7 @@ func (s *server) End(ctx context.Context, user string) (n int, err error) {
 	return n, err
 }
 
-// Uses implements [rotate.Watcher]. Applications are told apart by the connection
+// Uses implements [rotate.Observer]. Applications are told apart by the connection
 // attribute program_name, where the server keeps those (performance_schema) and
 // the rotator may read them; else they have no names. When a session was opened is
 // not told.

@@ -133,7 +133,7 @@ func TestSessionsFromBefore(t *testing.T) {
 		behind := h.open(h.first) // nobody can tell
 		require.NoError(t, target.Set(t.Context(), c))
 		sessions(1)
-		uses, err := target.(rotate.Watcher).Uses(t.Context(), h.first.Username)
+		uses, err := target.(rotate.Observer).Uses(t.Context(), h.first.Username)
 		require.NoError(t, err)
 		require.Equal(t, []rotate.Use{{Client: "127.0.0.1", Sessions: 3, Old: 1}}, uses)
 
@@ -219,7 +219,7 @@ func TestMissingPrivileges(t *testing.T) {
 		require.NoError(t, old.PingContext(t.Context()))
 		h.do("revoke process on *.* from %s", h.rotatorUser)
 		lacks("PROCESS", sessions)
-		lacks("PROCESS", func() error { _, err := target.(rotate.Watcher).Uses(t.Context(), h.first.Username); return err })
+		lacks("PROCESS", func() error { _, err := target.(rotate.Observer).Uses(t.Context(), h.first.Username); return err })
 		h.do("grant process on *.* to %s", h.rotatorUser)
 		h.do("revoke create user on *.* from %s", h.rotatorUser)
 		lacks("CREATE USER", undo)

@@ -18,7 +18,7 @@ import (
 type watched interface {
 	rotate.Target
 	rotate.Ender
-	rotate.Watcher
+	rotate.Observer
 }
 
 // session opens a session of an application.

@@ -23,7 +23,7 @@ type keeper struct{ Config }
 
 var (
 	_ keys.Generator = (*keeper)(nil)
-	_ keys.User      = (*keeper)(nil)
+	_ keys.Observer  = (*keeper)(nil)
 )
 
 func (k *keeper) List(ctx context.Context) ([]keys.Key, error) {
