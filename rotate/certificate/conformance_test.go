@@ -21,7 +21,8 @@ import (
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/certificate"
 	"github.com/rekey-go/rekey/rotate/document"
-	"github.com/rekey-go/rekey/rotate/document/documenttest"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
+	"github.com/rekey-go/rekey/rotate/internal/documenttest"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/file"
@@ -39,7 +40,7 @@ type house struct {
 	document  document.Store
 	server    *documenttest.Server // of the document
 	address   string
-	line      rotatetest.Transport
+	line      cut.Transport
 	first     source.Credential
 	weak      bool
 }
@@ -101,7 +102,7 @@ func serve(t *testing.T, load func() (*tls.Certificate, error)) (address string)
 	return listener.Addr().String()
 }
 
-func (h *house) config(line *rotatetest.Transport) *certificate.Config {
+func (h *house) config(line *cut.Transport) *certificate.Config {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	h.t.Cleanup(base.CloseIdleConnections)
 	line.Base = base
@@ -129,7 +130,7 @@ func TestConformance(t *testing.T) {
 	rotatetest.Target(t, func(t *testing.T) rotatetest.TargetHarness {
 		h := newHouse(t)
 		return rotatetest.TargetHarness{
-			Target: h.target(h.config(&h.line)), Other: h.target(h.config(new(rotatetest.Transport))), Current: h.first, Draws: true,
+			Target: h.target(h.config(&h.line)), Other: h.target(h.config(new(cut.Transport))), Current: h.first, Draws: true,
 			Overwrite: func(t *testing.T, _, _ string) {
 				c, err := h.authority.byHand(shop, shop)
 				require.NoError(t, err)

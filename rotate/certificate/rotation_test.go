@@ -12,7 +12,7 @@ import (
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/file"
-	"github.com/rekey-go/rekey/rotate/rotatetest"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/source/keypair"
 )
 
@@ -24,7 +24,7 @@ func (h *house) rotator(deny *bool) *rotate.Rotator {
 	require.NoError(h.t, err)
 	require.NoError(h.t, os.WriteFile(path, text, 0o600))
 	r, err := rotate.New(&rotate.Config{
-		Store: file.New(path, nil), Target: h.target(h.config(new(rotatetest.Transport))),
+		Store: file.New(path, nil), Target: h.target(h.config(new(cut.Transport))),
 		Approve: func(_ context.Context, r rotate.Request) (string, error) {
 			require.Equal(h.t, rotate.StepSet, r.Next, "before anybody presents it")
 			if *deny {
@@ -42,7 +42,7 @@ func (h *house) rotator(deny *bool) *rotate.Rotator {
 func TestRotationAndBack(t *testing.T) {
 	h := newHouse(t)
 	deny := true
-	r, target := h.rotator(&deny), h.target(h.config(new(rotatetest.Transport)))
+	r, target := h.rotator(&deny), h.target(h.config(new(cut.Transport)))
 	presents := func(first bool) {
 		t.Helper()
 		accepted, err := target.Accepts(t.Context(), h.first)

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/keys"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
@@ -32,7 +33,7 @@ func TestConformance(t *testing.T) {
 			rotatetest.Target(t, func(t *testing.T) rotatetest.TargetHarness {
 				h := newHouse(t)
 				return rotatetest.TargetHarness{
-					Target: h.target(kind, &h.line), Other: h.target(kind, new(rotatetest.Transport)), Current: h.first,
+					Target: h.target(kind, &h.line), Other: h.target(kind, new(cut.Transport)), Current: h.first,
 					Draws: name == "Drawer",
 					Overwrite: func(_ *testing.T, id, password string) {
 						h.service.change(id, func(e *entry) { e.Hash = hash(password) })
@@ -51,7 +52,7 @@ type house struct {
 	t       *testing.T
 	service *service
 	url     string
-	line    rotatetest.Transport
+	line    cut.Transport
 	first   source.Credential
 }
 
@@ -66,14 +67,14 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) keeper(line *rotatetest.Transport) *keeper {
+func (h *house) keeper(line *cut.Transport) *keeper {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	h.t.Cleanup(base.CloseIdleConnections)
 	line.Base = base
 	return &keeper{h.url, &http.Client{Transport: line}}
 }
 
-func (h *house) target(kind func(*keeper) keys.Keeper, line *rotatetest.Transport) rotate.Target {
+func (h *house) target(kind func(*keeper) keys.Keeper, line *cut.Transport) rotate.Target {
 	k := h.keeper(line)
 	target, err := keys.New(&keys.Config{Keeper: kind(k), Name: "orders", Verify: func(ctx context.Context, c rotate.Change) error {
 		code, err := k.orders(ctx, c.To)

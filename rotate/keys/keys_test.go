@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/keys"
-	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
 )
 
@@ -89,7 +89,7 @@ func TestOthersKeys(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	h := newHouse(t)
-	k := h.keeper(new(rotatetest.Transport))
+	k := h.keeper(new(cut.Transport))
 	for _, c := range []*keys.Config{nil, {}, {Keeper: k}, {Keeper: both{keeper: k, registrar: registrar{k}, drawer: drawer{k}}}} {
 		_, err := keys.New(c)
 		require.Error(t, err)

@@ -14,7 +14,8 @@ import (
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/document"
-	"github.com/rekey-go/rekey/rotate/document/documenttest"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
+	"github.com/rekey-go/rekey/rotate/internal/documenttest"
 	"github.com/rekey-go/rekey/rotate/kms"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
@@ -29,7 +30,7 @@ func TestConformance(t *testing.T) {
 		require.NoError(t, err)
 		first.Version = "first"
 		server, refused := documenttest.Serve(t, d), make(map[string]bool)
-		target := func(line *rotatetest.Transport) rotate.Target {
+		target := func(line *cut.Transport) rotate.Target {
 			base := http.DefaultTransport.(*http.Transport).Clone()
 			t.Cleanup(base.CloseIdleConnections)
 			line.Base = base
@@ -45,9 +46,9 @@ func TestConformance(t *testing.T) {
 			require.NoError(t, err)
 			return target
 		}
-		line := new(rotatetest.Transport)
+		line := new(cut.Transport)
 		return rotatetest.TargetHarness{
-			Target: target(line), Other: target(new(rotatetest.Transport)), Current: first, Draws: true,
+			Target: target(line), Other: target(new(cut.Transport)), Current: first, Draws: true,
 			Overwrite: func(t *testing.T, id, _ string) { overwrite(t, d, id) },
 			Weaken:    func(_ *testing.T, id string) { refused[id] = true },
 			Fail:      line.Fail, Down: line.Down,

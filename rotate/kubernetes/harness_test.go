@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/rekey-go/rekey/internal/kubeserver"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/kubernetes"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 )
@@ -94,7 +95,7 @@ func secret(username, password string) map[string][]byte {
 
 // client is one of whoever has this token. wire is what its requests go over; nil:
 // nothing but the network.
-func (b *bench) client(token string, wire *rotatetest.Wire) *client.Clientset {
+func (b *bench) client(token string, wire *cut.Wire) *client.Clientset {
 	b.t.Helper()
 	s, err := server()
 	require.NoError(b.t, err)
@@ -113,8 +114,8 @@ func (b *bench) client(token string, wire *rotatetest.Wire) *client.Clientset {
 }
 
 // newWire tells writes from reads and from those that are only tried.
-func newWire() *rotatetest.Wire {
-	return &rotatetest.Wire{Writes: func(r *http.Request) bool {
+func newWire() *cut.Wire {
+	return &cut.Wire{Writes: func(r *http.Request) bool {
 		return r.Method != http.MethodGet && r.URL.Query().Get("dryRun") == ""
 	}}
 }
@@ -167,7 +168,7 @@ func (b *bench) allow(rules ...rbac.PolicyRule) string {
 }
 
 // store is one with the documented rights.
-func (b *bench) store() (*kubernetes.Store, *rotatetest.Wire) {
+func (b *bench) store() (*kubernetes.Store, *cut.Wire) {
 	b.t.Helper()
 	wire := newWire()
 	return kubernetes.New(b.client(b.allow(documented(b.t)...), wire).CoreV1(), b.namespace, "app", nil), wire

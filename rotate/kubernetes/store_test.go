@@ -15,8 +15,8 @@ import (
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/kubernetes"
-	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/file"
 )
@@ -197,7 +197,7 @@ func (r *requests) note(req *http.Request) bool {
 func TestRequests(t *testing.T) {
 	b := newBench(t)
 	r := &requests{}
-	wire := &rotatetest.Wire{Writes: r.note}
+	wire := &cut.Wire{Writes: r.note}
 	s := kubernetes.New(b.client(b.allow(documented(t)...), wire).CoreV1(), b.namespace, "app", nil)
 	wire.Fail(t, 1000, false) // so that it looks at each
 	st, err := s.Read(t.Context())

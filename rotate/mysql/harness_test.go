@@ -20,6 +20,7 @@ import (
 	"github.com/rekey-go/rekey/internal/mysqlserver"
 	"github.com/rekey-go/rekey/internal/mysqlserver/mysqltest"
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/mysql"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
@@ -88,8 +89,8 @@ func (h *house) do(statement string, users ...string) {
 }
 
 // config returns a configuration whose connections can be broken.
-func (h *house) config() (*mysql.Config, *rotatetest.Line) {
-	line := &rotatetest.Line{End: h.end}
+func (h *house) config() (*mysql.Config, *cut.Line) {
+	line := &cut.Line{End: h.end}
 	login := h.db.Config()
 	login.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return line.Dial(ctx, network, addr, nil)
@@ -109,7 +110,7 @@ func (h *house) config() (*mysql.Config, *rotatetest.Line) {
 // A connector logs in as the rotator.
 type connector struct {
 	*house
-	line *rotatetest.Line
+	line *cut.Line
 }
 
 func (c *connector) Driver() driver.Driver { return &my.MySQLDriver{} }
@@ -118,7 +119,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	config := c.db.Server.AppConfig("")
 	config.User, config.Passwd = c.rotatorUser, "rotator's"
 	config.Params = map[string]string{"sql_mode": "'" + c.mode + "'"}
-	session := new(rotatetest.Session)
+	session := new(cut.Session)
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return c.line.Dial(ctx, network, addr, session)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/pool/verify"
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/postgres"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
@@ -77,9 +78,9 @@ func (h *house) superuserIn(database string) (*pgx.Conn, error) {
 }
 
 // config returns a configuration whose connections can be broken.
-func (h *house) config() (*postgres.Config, *rotatetest.Line) {
+func (h *house) config() (*postgres.Config, *cut.Line) {
 	h.t.Helper()
-	line := &rotatetest.Line{End: h.end}
+	line := &cut.Line{End: h.end}
 	login, err := pgx.ParseConfig(h.db.DSN)
 	require.NoError(h.t, err)
 	login.TLSConfig = nil // hundreds of logins
@@ -91,7 +92,7 @@ func (h *house) config() (*postgres.Config, *rotatetest.Line) {
 	return &postgres.Config{
 		Admin: func(ctx context.Context) (*pgx.Conn, error) {
 			config := admin.Copy()
-			session := new(rotatetest.Session)
+			session := new(cut.Session)
 			config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return line.Dial(ctx, network, addr, session)
 			}

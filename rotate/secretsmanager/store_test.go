@@ -15,6 +15,7 @@ import (
 	"github.com/rekey-go/rekey/internal/smserver/moto"
 	"github.com/rekey-go/rekey/internal/smserver/smtest"
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/rotate/secretsmanager"
 	"github.com/rekey-go/rekey/source"
@@ -77,7 +78,7 @@ func (l *lab) store() *secretsmanager.Store { return secretsmanager.New(l, l.sec
 func (l *lab) harness() rotatetest.StoreHarness {
 	transport := &http.Transport{}
 	l.t.Cleanup(transport.CloseIdleConnections)
-	wire := &rotatetest.Wire{Next: transport, Writes: func(r *http.Request) bool {
+	wire := &cut.Wire{Next: transport, Writes: func(r *http.Request) bool {
 		op := r.Header.Get("X-Amz-Target")
 		return strings.HasSuffix(op, ".PutSecretValue") || strings.HasSuffix(op, ".UpdateSecretVersionStage")
 	}}

@@ -18,7 +18,8 @@ import (
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/document"
-	"github.com/rekey-go/rekey/rotate/document/documenttest"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
+	"github.com/rekey-go/rekey/rotate/internal/documenttest"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
@@ -36,7 +37,7 @@ func TestAlgorithms(t *testing.T) {
 	from := i.first
 	for _, a := range []jwk.Algorithm{jwk.ES256, jwk.EdDSA, jwk.RS256} {
 		i.algorithm = a
-		target := i.target(i.config(new(rotatetest.Transport)))
+		target := i.target(i.config(new(cut.Transport)))
 		to, err := target.Next(t.Context(), from, "to "+string(a))
 		require.NoError(t, err)
 		c := rotate.Change{Token: "to " + string(a), From: from, To: to}
@@ -58,7 +59,7 @@ type issuer struct {
 	document  document.Store
 	server    *documenttest.Server // of the document
 	url       string               // of the keys
-	line      rotatetest.Transport
+	line      cut.Transport
 	first     source.Credential
 	refused   map[string]bool
 }
@@ -81,7 +82,7 @@ func (i *issuer) draw() source.Secret {
 }
 
 // config is the one of a process.
-func (i *issuer) config(line *rotatetest.Transport) *signingkey.Config {
+func (i *issuer) config(line *cut.Transport) *signingkey.Config {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	i.t.Cleanup(base.CloseIdleConnections)
 	line.Base = base
@@ -106,7 +107,7 @@ func (i *issuer) target(c *signingkey.Config) rotate.Target {
 
 func (i *issuer) harness() rotatetest.TargetHarness {
 	return rotatetest.TargetHarness{
-		Target: i.target(i.config(&i.line)), Other: i.target(i.config(new(rotatetest.Transport))), Current: i.first, Draws: true,
+		Target: i.target(i.config(&i.line)), Other: i.target(i.config(new(cut.Transport))), Current: i.first, Draws: true,
 		Overwrite: func(t *testing.T, id, _ string) { i.overwrite(id) },
 		Weaken:    func(_ *testing.T, id string) { i.refused[id] = true },
 		Fail:      i.line.Fail, Down: i.line.Down,
@@ -142,7 +143,7 @@ func (i *issuer) overwrite(id string) {
 // written down.
 func TestPropagation(t *testing.T) {
 	i := newIssuer(t, jwk.EdDSA)
-	c := i.config(new(rotatetest.Transport))
+	c := i.config(new(cut.Transport))
 	c.Propagation = time.Hour
 	target := i.target(c)
 	to, err := target.Next(t.Context(), i.first, "token")
@@ -173,7 +174,7 @@ func TestPropagation(t *testing.T) {
 // a restart, but not over a rollback.
 func TestLifetime(t *testing.T) {
 	i := newIssuer(t, jwk.EdDSA)
-	c := i.config(new(rotatetest.Transport))
+	c := i.config(new(cut.Transport))
 	c.Lifetime = time.Hour
 	target := i.target(c)
 	to, err := target.Next(t.Context(), i.first, "token")
@@ -240,7 +241,7 @@ func TestHandler(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
-	_, err = i.target(i.config(new(rotatetest.Transport))).Accepts(t.Context(), i.first)
+	_, err = i.target(i.config(new(cut.Transport))).Accepts(t.Context(), i.first)
 	require.Error(t, err)
 }
 
@@ -253,7 +254,7 @@ func TestNew(t *testing.T) {
 		func(c *signingkey.Config) { c.Lifetime = -1 },
 		func(c *signingkey.Config) { c.Algorithm = "none" },
 	} {
-		c := i.config(new(rotatetest.Transport))
+		c := i.config(new(cut.Transport))
 		spoil(c)
 		_, err := signingkey.New(c)
 		require.Error(t, err)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/file"
-	"github.com/rekey-go/rekey/rotate/rotatetest"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/signingkey"
 )
 
@@ -25,7 +25,7 @@ func TestRotationGoesOnWhenVerifiersHaveTheKey(t *testing.T) {
 	secret, err := json.Marshal(map[string]string{"username": i.first.Username, "password": i.first.Password.Reveal()})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, secret, 0o600))
-	c := i.config(new(rotatetest.Transport))
+	c := i.config(new(cut.Transport))
 	c.Propagation = time.Hour
 	job := func() (rotate.Result, error) {
 		r, err := rotate.New(&rotate.Config{Store: file.New(path, nil), Target: i.target(c)})

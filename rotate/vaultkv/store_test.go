@@ -13,6 +13,7 @@ import (
 
 	"github.com/rekey-go/rekey/internal/vaultserver/vaulttest"
 	"github.com/rekey-go/rekey/rotate"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/rotate/vaultkv"
 	"github.com/rekey-go/rekey/source"
@@ -61,11 +62,11 @@ func (b *bench) policy() string {
 }
 
 // client returns a client with a token that may do what rules say.
-func (b *bench) client(rules string) (*api.Client, *rotatetest.Wire) {
+func (b *bench) client(rules string) (*api.Client, *cut.Wire) {
 	b.t.Helper()
 	transport := &http.Transport{}
 	b.t.Cleanup(transport.CloseIdleConnections)
-	wire := &rotatetest.Wire{Next: transport, Writes: func(r *http.Request) bool { return r.Method != http.MethodGet }}
+	wire := &cut.Wire{Next: transport, Writes: func(r *http.Request) bool { return r.Method != http.MethodGet }}
 	config := api.DefaultConfig()
 	require.NoError(b.t, config.Error)
 	config.Address, config.MaxRetries, config.HttpClient.Transport = vaulttest.Server(b.t).Addr(), 0, wire

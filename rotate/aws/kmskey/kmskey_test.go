@@ -15,9 +15,9 @@ import (
 	"github.com/rekey-go/rekey/internal/smserver/moto"
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/aws/kmskey"
+	"github.com/rekey-go/rekey/rotate/internal/cut"
 	"github.com/rekey-go/rekey/rotate/keys"
 	"github.com/rekey-go/rekey/rotate/kms"
-	"github.com/rekey-go/rekey/rotate/rotatetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,7 +29,7 @@ func start(t *testing.T) *moto.Server {
 	return server
 }
 
-func client(t *testing.T, url string, line *rotatetest.Transport) *awskms.Client {
+func client(t *testing.T, url string, line *cut.Transport) *awskms.Client {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(base.CloseIdleConnections)
 	line.Base = base
@@ -44,7 +44,7 @@ func client(t *testing.T, url string, line *rotatetest.Transport) *awskms.Client
 // passes it on a ring. Here is what of KMS it relies on.
 func TestService(t *testing.T) {
 	server := start(t)
-	line := new(rotatetest.Transport)
+	line := new(cut.Transport)
 	c := client(t, server.URL, line)
 	s, others := kmskey.New(c, "orders", nil), kmskey.New(c, "another's", nil)
 	ctx := t.Context()
@@ -109,7 +109,7 @@ func TestService(t *testing.T) {
 // A whole rotation.
 func TestRotation(t *testing.T) {
 	server := start(t)
-	s := kmskey.New(client(t, server.URL, new(rotatetest.Transport)), "orders", nil)
+	s := kmskey.New(client(t, server.URL, new(cut.Transport)), "orders", nil)
 	first, err := kms.NewKey(t.Context(), s)
 	require.NoError(t, err)
 	target, err := kms.New(&kms.Config{Service: s})
@@ -139,7 +139,7 @@ func TestRotation(t *testing.T) {
 // A removed key can be brought back by people.
 func TestDelete(t *testing.T) {
 	server := start(t)
-	c := client(t, server.URL, new(rotatetest.Transport))
+	c := client(t, server.URL, new(cut.Transport))
 	s := kmskey.New(c, "orders", &kmskey.Options{WaitDays: 7})
 	key, err := kms.NewKey(t.Context(), s)
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-package rotatetest
+package cut
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // A Transport carries what a target asks of a server over HTTP, and fails as a
-// [TargetHarness] asks: Fail and Down are its methods. The zero Transport is
+// [rotatetest.TargetHarness] asks: Fail and Down are its methods. The zero Transport is
 // ready. It is safe for concurrent use.
 type Transport struct {
 	// Base does the requests. Nil: [http.DefaultTransport].
@@ -52,7 +52,7 @@ func (t *Transport) breaks() (breaks, lost bool) {
 	return t.left == 0, t.lost
 }
 
-// Down is for [TargetHarness.Down].
+// Down is for [rotatetest.TargetHarness.Down].
 func (t *Transport) Down(*testing.T) (up func()) {
 	set := func(down bool) {
 		t.mu.Lock()
@@ -63,7 +63,7 @@ func (t *Transport) Down(*testing.T) (up func()) {
 	return func() { set(false) }
 }
 
-// Fail is for [TargetHarness.Fail].
+// Fail is for [rotatetest.TargetHarness.Fail].
 func (t *Transport) Fail(_ *testing.T, n int, lost bool) (hit func() bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,4 +1,4 @@
-package rotatetest
+package cut
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 )
 
 // A Wire carries the requests of a store over HTTP and fails as a
-// [StoreHarness] asks: Fail and Hang are its methods. It is safe for concurrent
+// [rotatetest.StoreHarness] asks: Fail and Hang are its methods. It is safe for concurrent
 // use.
 type Wire struct {
 	Next http.RoundTripper
@@ -67,7 +67,7 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// Fail is for [StoreHarness.Fail].
+// Fail is for [rotatetest.StoreHarness.Fail].
 func (w *Wire) Fail(_ *testing.T, n int, lost bool) (hit func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,7 +81,7 @@ func (w *Wire) Fail(_ *testing.T, n int, lost bool) (hit func() bool) {
 	}
 }
 
-// Hang is for [StoreHarness.Hang].
+// Hang is for [rotatetest.StoreHarness.Hang].
 func (w *Wire) Hang(t *testing.T) (entered <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,4 +1,4 @@
-package rotatetest
+package cut
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // A Line carries the sessions of a target to a server, over TCP, and fails as a
-// [TargetHarness] asks: Fail and Down are its methods. It is safe for concurrent
+// [rotatetest.TargetHarness] asks: Fail and Down are its methods. It is safe for concurrent
 // use.
 type Line struct {
 	// End ends a session of the server and waits until it is gone.
@@ -40,7 +40,7 @@ func (l *Line) Dial(ctx context.Context, network, addr string, session *Session)
 	return &leg{conn, l, session}, nil
 }
 
-// Down is for [TargetHarness.Down].
+// Down is for [rotatetest.TargetHarness.Down].
 func (l *Line) Down(*testing.T) (up func()) {
 	set := func(down bool) {
 		l.mu.Lock()
@@ -51,7 +51,7 @@ func (l *Line) Down(*testing.T) (up func()) {
 	return func() { set(false) }
 }
 
-// Fail is for [TargetHarness.Fail].
+// Fail is for [rotatetest.TargetHarness.Fail].
 func (l *Line) Fail(_ *testing.T, n int, lost bool) (hit func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
