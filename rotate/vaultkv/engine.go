@@ -11,6 +11,8 @@ import (
 
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/internal/beside"
+	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/vault"
 )
 
 // An engine is the place of the two documents. Their versions are the engine's.
@@ -31,7 +33,7 @@ func (e *engine) Where(w beside.Which) string {
 
 // Missing tells of a secret that is not there.
 func (e *engine) Missing() error {
-	return permanent(&Error{Op: "read", Path: e.secret, Kind: NotFound, Detail: "there is no such secret, or it is deleted, or the mount is not of version 2"})
+	return source.Permanent(&vault.Error{Op: "read", Path: e.secret, Kind: vault.NotFound, Detail: "there is no such secret, or it is deleted, or the mount is not of version 2"})
 }
 
 // Read reads a document.

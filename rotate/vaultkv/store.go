@@ -35,8 +35,8 @@ var (
 )
 
 // A Store keeps one secret. Its methods are safe for concurrent use, by several
-// processes as well. Requests that failed are [*Error]s, fields that are missing
-// or unusable [*source.FieldError]s.
+// processes as well. A request that failed is a [*vault.Error], a field that is
+// missing or unusable a [*source.FieldError].
 type Store struct {
 	name string
 	docs beside.Store

@@ -244,23 +244,24 @@ func TestForeignAnswers(t *testing.T) {
 	s := vaultkv.New(client, b.mount, "app", nil)
 	for name, c := range map[string]struct {
 		fault vaulttest.Fault
-		kind  vaultkv.Kind
+		kind  vault.Kind
 	}{
-		"a page":      {vaulttest.Fault{Body: "<html>" + canary}, vaultkv.Malformed},
-		"refused":     {vaulttest.Fault{Status: 418, Body: "you sent " + canary}, vaultkv.Malformed},
-		"a gateway":   {vaulttest.Fault{Status: 502, Body: "you sent " + canary}, vaultkv.Unavailable},
-		"no data":     {vaulttest.Fault{Body: `{"data":{"data":"` + canary + `","metadata":{"version":3}}}`}, vaultkv.Malformed},
-		"no version":  {vaulttest.Fault{Body: `{"data":{"data":{"password":"` + canary + `"}}}`}, vaultkv.Malformed},
-		"sealed":      {vaulttest.Fault{Status: 503}, vaultkv.Unavailable},
-		"cut":         {vaulttest.Fault{Cut: true}, vaultkv.Unavailable},
-		"nothing":     {vaulttest.Fault{Status: 204}, vaultkv.NotFound},
-		"a wrong one": {vaulttest.Fault{Status: 403, Body: `{"errors":["permission denied"]}`}, vaultkv.Permission},
+		"a page":      {vaulttest.Fault{Body: "<html>" + canary}, vault.Malformed},
+		"refused":     {vaulttest.Fault{Status: 418, Body: "you sent " + canary}, vault.Malformed},
+		"a gateway":   {vaulttest.Fault{Status: 502, Body: "you sent " + canary}, vault.Unavailable},
+		"no data":     {vaulttest.Fault{Body: `{"data":{"data":"` + canary + `","metadata":{"version":3}}}`}, vault.Malformed},
+		"no version":  {vaulttest.Fault{Body: `{"data":{"data":{"password":"` + canary + `"}}}`}, vault.Malformed},
+		"sealed":      {vaulttest.Fault{Status: 503, Body: `{"errors":["Vault is sealed"]}`}, vault.Sealed},
+		"a limit":     {vaulttest.Fault{Status: 429, Body: `{"errors":["rate limit exceeded"]}`}, vault.Throttled},
+		"cut":         {vaulttest.Fault{Cut: true}, vault.Unavailable},
+		"nothing":     {vaulttest.Fault{Status: 204}, vault.NotFound},
+		"a wrong one": {vaulttest.Fault{Status: 403, Body: `{"errors":["permission denied"]}`}, vault.Permission},
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy.Break(c.fault)
 			defer proxy.Clear()
 			_, err := s.Read(t.Context())
-			var e *vaultkv.Error
+			var e *vault.Error
 			require.ErrorAs(t, err, &e)
 			require.Equal(t, c.kind, e.Kind)
 			require.NotContains(t, strings.Join([]string{err.Error(), e.Detail}, " "), "canary")
