@@ -12,8 +12,8 @@ import (
 	"github.com/rekey-go/rekey/source/jwk"
 )
 
-// Field is the name of the field that holds a JWK Set.
-const Field = "jwks"
+// SetField is the name of the field that holds a JWK Set.
+const SetField = "jwks"
 
 // longestSet is more than any set has.
 const longestSet = 1 << 20
@@ -48,7 +48,7 @@ func Published(url string, client *http.Client) source.Source {
 		if _, err := parseSet(text); err != nil {
 			return c, fmt.Errorf("%s: %w", url, err)
 		}
-		return c.WithFields(map[string]source.Secret{Field: source.NewSecret(string(text))}), nil
+		return c.WithFields(map[string]source.Secret{SetField: source.NewSecret(string(text))}), nil
 	})
 }
 
@@ -83,7 +83,7 @@ type Verifier struct {
 // without are not adopted.
 func NewVerifier(ctx context.Context, r *refresh.Refresher, e *Expect) (*Verifier, error) {
 	keys, err := refresh.Derive(ctx, r, func(s refresh.Snapshot) (map[string]key, error) {
-		text, ok := s.Field(Field)
+		text, ok := s.Field(SetField)
 		if !ok {
 			text = s.Password
 		}

@@ -165,7 +165,7 @@ func TestVerifyRefuses(t *testing.T) {
 	_, r := keep(t, cred("k0", secret))
 	expect := keyset.Expect{Issuer: "us", Audience: []string{"shop", "stock"}}
 	set := newSet(t, r, keyset.Options{Expect: expect})
-	_, r = keep(t, source.Credential{}.WithFields(map[string]source.Secret{keyset.Field: source.NewSecret(string(text))}))
+	_, r = keep(t, source.Credential{}.WithFields(map[string]source.Secret{keyset.SetField: source.NewSecret(string(text))}))
 	verifier, err := keyset.NewVerifier(t.Context(), r, &expect)
 	require.NoError(t, err)
 	defer verifier.Close()

@@ -145,7 +145,7 @@ func TestStormOfPublishedKeys(t *testing.T) {
 		next := generate(algorithms[n%len(algorithms)])
 		write(t, path, id, current, nextID, next)
 		require.Eventually(t, func() bool { // in life: the time of propagation
-			published, _ := rv.Current().Field(keyset.Field)
+			published, _ := rv.Current().Field(keyset.SetField)
 			return strings.Contains(published.Reveal(), `"`+nextID+`"`)
 		}, 30*time.Second, time.Millisecond)
 		write(t, path, nextID, next, "", source.Secret{})

@@ -48,14 +48,14 @@ func parsePair(s refresh.Snapshot) (*tls.Certificate, error) {
 	}
 	for i, der := range pair.Certificate[1:] {
 		if _, err := x509.ParseCertificate(der); err != nil {
-			return nil, problem(keypair.Field, fmt.Sprintf("has a chain whose certificate %d does not parse", i+2))
+			return nil, problem(keypair.ChainField, fmt.Sprintf("has a chain whose certificate %d does not parse", i+2))
 		}
 	}
 	switch now := time.Now(); {
 	case now.Before(pair.Leaf.NotBefore):
-		return nil, problem(keypair.Field, "holds a certificate that is not valid before "+pair.Leaf.NotBefore.Format(time.RFC3339))
+		return nil, problem(keypair.ChainField, "holds a certificate that is not valid before "+pair.Leaf.NotBefore.Format(time.RFC3339))
 	case now.After(pair.Leaf.NotAfter):
-		return nil, problem(keypair.Field, "holds a certificate that ended at "+pair.Leaf.NotAfter.Format(time.RFC3339))
+		return nil, problem(keypair.ChainField, "holds a certificate that ended at "+pair.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	return pair, nil
 }

@@ -113,7 +113,7 @@ func TestSourceIsAsked(t *testing.T) {
 			s.store.Set(next)
 			time.Sleep(6 * time.Minute)
 			synctest.Wait()
-			chain, _ := next.Field(keypair.Field)
+			chain, _ := next.Field(keypair.ChainField)
 			assert.Contains(t, chain.Reveal(), encode("CERTIFICATE", s.cert.Get().Certificate[0]))
 		}
 		assert.Less(t, s.store.Calls(), 15, "in an hour")

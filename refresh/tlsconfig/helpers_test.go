@@ -84,7 +84,7 @@ func cred(chain, key string, roots ...*authority) source.Credential {
 		bundle += root.pem
 	}
 	return source.Credential{Username: "localhost", Password: source.NewSecret(key)}.WithFields(map[string]source.Secret{
-		keypair.Field: source.NewSecret(chain), tlsconfig.RootsField: source.NewSecret(bundle),
+		keypair.ChainField: source.NewSecret(chain), tlsconfig.RootsField: source.NewSecret(bundle),
 	})
 }
 

@@ -30,7 +30,7 @@ func (e *ending) Credential(ctx context.Context) (source.Credential, error) {
 
 // end gives a credential the end of its certificate.
 func (e *ending) end(c source.Credential) (source.Credential, error) {
-	end, err := keypair.End(c)
+	end, err := keypair.Expires(c)
 	if err != nil {
 		return source.Credential{}, err
 	}

@@ -48,11 +48,11 @@ func deploy(t *testing.T, path string, c source.Credential) *deployment {
 // write replaces the file.
 func (d *deployment) write(t *testing.T, c source.Credential) {
 	t.Helper()
-	chain, _ := c.Field(keypair.Field)
+	chain, _ := c.Field(keypair.ChainField)
 	roots, _ := c.Field(tlsconfig.RootsField)
 	text, err := json.Marshal(map[string]string{
 		"username": c.Username, "password": c.Password.Reveal(),
-		keypair.Field: chain.Reveal(), tlsconfig.RootsField: roots.Reveal(),
+		keypair.ChainField: chain.Reveal(), tlsconfig.RootsField: roots.Reveal(),
 	})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(d.path+".new", text, 0o600))

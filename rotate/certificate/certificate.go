@@ -108,7 +108,7 @@ func (t *target) Next(ctx context.Context, current source.Credential, _ string) 
 	for _, name := range current.FieldNames() {
 		fields[name], _ = current.Field(name)
 	}
-	fields[keypair.Field] = source.NewSecret(string(chain))
+	fields[keypair.ChainField] = source.NewSecret(string(chain))
 	next := current.WithFields(fields)
 	next.Password = source.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	return next, t.check(next)

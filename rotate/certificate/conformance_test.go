@@ -69,7 +69,7 @@ func newHouse(t *testing.T) *house {
 // deploy is what people do.
 func (h *house) deploy(c source.Credential) {
 	h.t.Helper()
-	chain, _ := c.Field(keypair.Field)
+	chain, _ := c.Field(keypair.ChainField)
 	text, err := json.Marshal(map[string]string{"username": c.Username, "password": c.Password.Reveal(), "tls.crt": chain.Reveal()})
 	require.NoError(h.t, err)
 	require.NoError(h.t, document.Change(h.t.Context(), h.document, func([]byte) ([]byte, error) { return text, nil }))
@@ -150,7 +150,7 @@ func TestNotFit(t *testing.T) {
 			c.Issue = func(context.Context, []byte) ([]byte, error) { return h.issuedToAnother(), nil }
 		},
 		"it is of another key": func(h *house, c *certificate.Config) {
-			chain, _ := h.first.Field(keypair.Field)
+			chain, _ := h.first.Field(keypair.ChainField)
 			c.Issue = func(context.Context, []byte) ([]byte, error) { return []byte(chain.Reveal()), nil }
 		},
 		"it ends too soon":        func(h *house, _ *certificate.Config) { h.authority.life = 30 * time.Minute },
@@ -179,7 +179,7 @@ func TestNotFit(t *testing.T) {
 func (h *house) issuedToAnother() []byte {
 	c, err := h.authority.byHand("another.example", "another.example")
 	require.NoError(h.t, err)
-	chain, _ := c.Field(keypair.Field)
+	chain, _ := c.Field(keypair.ChainField)
 	return []byte(chain.Reveal())
 }
 

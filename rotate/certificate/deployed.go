@@ -43,7 +43,7 @@ func (d deployed) text() ([]byte, error) { return json.MarshalIndent(d, "", "  "
 
 // is reports whether a credential is what is deployed.
 func (d deployed) is(c source.Credential) bool {
-	chain, _ := c.Field(keypair.Field)
+	chain, _ := c.Field(keypair.ChainField)
 	return d.Chain == chain.Reveal() && source.NewSecret(d.Password).Equal(c.Password)
 }
 
@@ -55,7 +55,7 @@ func (d deployed) from(c rotate.Change) bool {
 
 // put deploys a credential.
 func (d deployed) put(c source.Credential, token string) deployed {
-	chain, _ := c.Field(keypair.Field)
+	chain, _ := c.Field(keypair.ChainField)
 	d.Username, d.Password, d.Chain, d.Token = c.Username, c.Password.Reveal(), chain.Reveal(), token
 	return d
 }

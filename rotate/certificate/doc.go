@@ -18,7 +18,7 @@
 //
 // # When
 //
-// [keypair.End] tells when a certificate ends, for schedule.BeforeExpiry.
+// [keypair.Expires] tells when a certificate ends, for schedule.BeforeExpiry.
 //
 // # How the service loads it
 //

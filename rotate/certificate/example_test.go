@@ -41,7 +41,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	chain, _ := first.Field(keypair.Field)
+	chain, _ := first.Field(keypair.ChainField)
 	text, err := json.Marshal(map[string]string{"username": "shop.example", "password": first.Password.Reveal(), "tls.crt": chain.Reveal()})
 	if err != nil {
 		log.Fatal(err)
@@ -92,7 +92,7 @@ func ExampleNew() {
 		if err != nil {
 			return time.Time{}
 		}
-		end, err := keypair.End(state.Current.Credential)
+		end, err := keypair.Expires(state.Current.Credential)
 		if err != nil {
 			return time.Time{}
 		}

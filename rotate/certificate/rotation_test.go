@@ -19,7 +19,7 @@ import (
 // rotator keeps the first certificate in a file.
 func (h *house) rotator(deny *bool) *rotate.Rotator {
 	path := filepath.Join(h.t.TempDir(), "store.json")
-	chain, _ := h.first.Field(keypair.Field)
+	chain, _ := h.first.Field(keypair.ChainField)
 	text, err := json.Marshal(map[string]string{"username": shop, "password": h.first.Password.Reveal(), "tls.crt": chain.Reveal()})
 	require.NoError(h.t, err)
 	require.NoError(h.t, os.WriteFile(path, text, 0o600))

@@ -16,7 +16,7 @@ func ExamplePair() {
 		return
 	}
 	credential := source.Credential{Password: source.NewSecret(string(files.Key))}.
-		WithFields(map[string]source.Secret{keypair.Field: source.NewSecret(string(files.Cert))})
+		WithFields(map[string]source.Secret{keypair.ChainField: source.NewSecret(string(files.Cert))})
 
 	pair, err := keypair.Pair(credential)
 	if err != nil {

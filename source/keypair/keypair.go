@@ -15,13 +15,13 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// Field is the name of the field that holds the chain.
-const Field = "tls.crt"
+// ChainField is the name of the field that holds the chain.
+const ChainField = "tls.crt"
 
 // Pair reads the certificate of a credential, for [tls.Config]. Errors hold nothing
 // of the key.
 func Pair(c source.Credential) (*tls.Certificate, error) {
-	chain, _ := c.Field(Field)
+	chain, _ := c.Field(ChainField)
 	if chain.IsEmpty() {
 		return nil, errors.New("keypair: the field tls.crt is missing; it should hold the chain as PEM")
 	}
@@ -40,9 +40,9 @@ func Pair(c source.Credential) (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// End returns when the certificate of a credential ends.
-func End(c source.Credential) (time.Time, error) {
-	chain, _ := c.Field(Field)
+// Expires returns when the certificate of a credential ends.
+func Expires(c source.Credential) (time.Time, error) {
+	chain, _ := c.Field(ChainField)
 	block, rest := pem.Decode([]byte(chain.Reveal()))
 	for block != nil && block.Type != "CERTIFICATE" { // as crypto/tls does
 		block, rest = pem.Decode(rest)

@@ -20,16 +20,16 @@ func credential(t testing.TB) source.Credential {
 
 func credentialOf(key, chain string) source.Credential {
 	return source.Credential{Password: source.NewSecret(key)}.
-		WithFields(map[string]source.Secret{keypair.Field: source.NewSecret(chain)})
+		WithFields(map[string]source.Secret{keypair.ChainField: source.NewSecret(chain)})
 }
 
 func TestPair(t *testing.T) {
 	good, other := credential(t), credential(t)
-	chain, _ := good.Field(keypair.Field)
+	chain, _ := good.Field(keypair.ChainField)
 	pair, err := keypair.Pair(good)
 	require.NoError(t, err)
 	require.NoError(t, pair.Leaf.VerifyHostname("localhost"))
-	end, err := keypair.End(good)
+	end, err := keypair.Expires(good)
 	require.NoError(t, err)
 	require.Equal(t, pair.Leaf.NotAfter, end)
 
@@ -53,7 +53,7 @@ func TestPair(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"nothing", "no chain", "chain, no PEM", "chain, no DER", "the other way"} {
-		_, err := keypair.End(refused[name])
+		_, err := keypair.Expires(refused[name])
 		require.Error(t, err, name)
 		require.NotContains(t, err.Error(), canary)
 	}
@@ -63,10 +63,10 @@ func block(kind, bytes string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte(bytes)}))
 }
 
-// Whatever is read has a certificate that ends when End says.
+// Whatever is read has a certificate that ends when Expires says.
 func FuzzPair(f *testing.F) {
 	good := credential(f)
-	chain, _ := good.Field(keypair.Field)
+	chain, _ := good.Field(keypair.ChainField)
 	f.Add(good.Password.Reveal(), chain.Reveal())
 	f.Add(good.Password.Reveal(), block("X509 CRL", "first")+chain.Reveal())
 	f.Add("", "")
@@ -76,7 +76,7 @@ func FuzzPair(f *testing.F) {
 		if err != nil {
 			return
 		}
-		end, err := keypair.End(c)
+		end, err := keypair.Expires(c)
 		require.NoError(t, err)
 		require.Equal(t, pair.Leaf.NotAfter, end)
 	})
