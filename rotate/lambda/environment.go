@@ -25,9 +25,9 @@ import (
 func FromEnvironment(client secretsmanager.Client, getenv func(string) string) (*Config, error) {
 	p := &Postgres{Strategy: Strategy(getenv("REKEY_STRATEGY")), Users: list(getenv("REKEY_USERS")), Group: getenv("REKEY_GROUP")}
 	switch {
-	case p.Strategy != SingleUser && p.Strategy != AlternatingUsers && p.Strategy != ParallelRole:
-		return nil, &OptionError{"REKEY_STRATEGY", fmt.Sprintf("is %q; it should be %s, %s or %s", p.Strategy, SingleUser, AlternatingUsers, ParallelRole)}
-	case p.Users != nil && (p.Strategy != AlternatingUsers || len(p.Users) != 2):
+	case p.Strategy != SingleUser && p.Strategy != Alternating && p.Strategy != ParallelRole:
+		return nil, &OptionError{"REKEY_STRATEGY", fmt.Sprintf("is %q; it should be %s, %s or %s", p.Strategy, SingleUser, Alternating, ParallelRole)}
+	case p.Users != nil && (p.Strategy != Alternating || len(p.Users) != 2):
 		return nil, &OptionError{"REKEY_USERS", "should name two users with a comma between them, and only with the strategy alternating"}
 	case (p.Group != "") != (p.Strategy == ParallelRole):
 		return nil, &OptionError{"REKEY_GROUP", "should name the role that owns everything, with the strategy parallel and only there"}

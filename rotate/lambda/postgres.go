@@ -30,8 +30,8 @@ const (
 	// SingleUser changes the password of the user in the secret. Without a
 	// masterarn the user does that itself.
 	SingleUser Strategy = "single"
-	// AlternatingUsers has two users that take turns. It needs a masterarn.
-	AlternatingUsers Strategy = "alternating"
+	// Alternating has two users that take turns. It needs a masterarn.
+	Alternating Strategy = "alternating"
 	// ParallelRole makes a new user for each rotation. It needs a masterarn.
 	ParallelRole Strategy = "parallel"
 )
@@ -104,7 +104,7 @@ func (p *Postgres) target(c *postgres.Config, user string) (rotate.Target, error
 	switch p.Strategy {
 	case SingleUser:
 		return postgres.SingleUser(c)
-	case AlternatingUsers:
+	case Alternating:
 		users := p.Users
 		if users == nil {
 			one := strings.TrimSuffix(user, "_clone")
@@ -120,7 +120,7 @@ func (p *Postgres) target(c *postgres.Config, user string) (rotate.Target, error
 		}
 		return postgres.ParallelRole(c, p.Group)
 	}
-	return nil, &OptionError{"Strategy", fmt.Sprintf("is %q; it should be %s, %s or %s", p.Strategy, SingleUser, AlternatingUsers, ParallelRole)}
+	return nil, &OptionError{"Strategy", fmt.Sprintf("is %q; it should be %s, %s or %s", p.Strategy, SingleUser, Alternating, ParallelRole)}
 }
 
 // engines are what Amazon RDS calls PostgreSQL.
