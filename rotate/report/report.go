@@ -54,7 +54,7 @@ type Secret struct {
 	Rotated  time.Time `json:"rotated,omitzero"` // zero: never, as far as the store knows
 	Due      time.Time `json:"due,omitzero"`     // zero: never, or not known; not after Report.Time: overdue
 
-	UnderWay string    `json:"underWay,omitempty"` // the rotation
+	UnderWay string    `json:"under_way,omitempty"` // the rotation
 	Begun    time.Time `json:"begun,omitzero"`     // zero: not known
 	Next     string    `json:"next,omitempty"`     // the step that it stopped before
 
