@@ -116,7 +116,7 @@ func (v *Verifier) Close() {
 }
 
 // Verify checks a token and reads its claims into each of claims. The error wraps
-// [ErrToken]. If it wraps [ErrUnknownKey] too, the issuer is asked for its keys, with
+// [ErrInvalidToken]. If it wraps [ErrUnknownKey] too, the issuer is asked for its keys, with
 // growing pauses, so that wrong tokens do not burden it; Verify does not wait for that.
 func (v *Verifier) Verify(token string, claims ...any) error {
 	err := v.expect.verify(token, v.find, claims)

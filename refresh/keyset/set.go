@@ -106,7 +106,7 @@ func (s *Set) Sign(claims any) (string, error) {
 }
 
 // Verify checks a token and reads its claims into each of claims. The error wraps
-// [ErrToken].
+// [ErrInvalidToken].
 func (s *Set) Verify(token string, claims ...any) error {
 	return s.expect.verify(token, s.find, claims)
 }

@@ -105,7 +105,7 @@ func TestOneIDForAllKeys(t *testing.T) {
 	require.NoError(t, set.Verify(old))
 	require.NoError(t, set.Verify(token))
 	set.Forget()
-	require.ErrorIs(t, set.Verify(old), keyset.ErrToken)
+	require.ErrorIs(t, set.Verify(old), keyset.ErrInvalidToken)
 	require.NoError(t, set.Verify(token))
 }
 
@@ -202,7 +202,7 @@ func TestVerifyRefuses(t *testing.T) {
 	} {
 		var got jwt.Claims
 		for _, err := range []error{set.Verify(token, &got), verifier.Verify(token, &got)} {
-			require.ErrorIs(t, err, keyset.ErrToken, name)
+			require.ErrorIs(t, err, keyset.ErrInvalidToken, name)
 			assert.Zero(t, got, name)
 			if len(token) > 20 {
 				assert.NotContains(t, err.Error(), token[:20])
@@ -227,8 +227,8 @@ func TestASetOfSecretsTakesNoOther(t *testing.T) {
 	set := newSet(t, r, keyset.Options{HMAC: true})
 	private, _, err := jwk.Private(generate(jwk.EdDSA))
 	require.NoError(t, err)
-	require.ErrorIs(t, set.Verify(sign(t, jose.EdDSA, "k0", private, claims())), keyset.ErrToken)
-	require.ErrorIs(t, set.Verify(sign(t, jose.HS512, "k0", []byte(strings.Repeat("a", 64)), claims())), keyset.ErrToken)
+	require.ErrorIs(t, set.Verify(sign(t, jose.EdDSA, "k0", private, claims())), keyset.ErrInvalidToken)
+	require.ErrorIs(t, set.Verify(sign(t, jose.HS512, "k0", []byte(strings.Repeat("a", 64)), claims())), keyset.ErrInvalidToken)
 	require.NoError(t, set.Verify(sign(t, jose.HS256, "k0", []byte(strings.Repeat("a", 32)), claims())))
 
 	w := httptest.NewRecorder()

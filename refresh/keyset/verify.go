@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	// ErrToken is wrapped by the errors of Verify: the token is not to be trusted.
-	ErrToken = errors.New("keyset: the token is not accepted")
+	// ErrInvalidToken is wrapped by the errors of Verify: the token is not to be trusted.
+	ErrInvalidToken = errors.New("keyset: the token is not accepted")
 
 	// ErrUnknownKey is wrapped by those that say that no key of that ID is known.
 	ErrUnknownKey = errors.New("its key is not known")
@@ -42,12 +42,12 @@ var algorithms = []jose.SignatureAlgorithm{jose.EdDSA, jose.ES256, jose.RS256, j
 func (e Expect) verify(token string, find func(id string) []key, claims []any) error {
 	parsed, err := jwt.ParseSigned(token, algorithms)
 	if err != nil || len(parsed.Headers) != 1 {
-		return fmt.Errorf("%w: it is no signed token", ErrToken) // err might quote it
+		return fmt.Errorf("%w: it is no signed token", ErrInvalidToken) // err might quote it
 	}
 	header := parsed.Headers[0]
 	keys := find(header.KeyID)
 	if header.KeyID == "" || len(keys) == 0 {
-		return fmt.Errorf("%w: %w", ErrToken, ErrUnknownKey)
+		return fmt.Errorf("%w: %w", ErrInvalidToken, ErrUnknownKey)
 	}
 	for _, k := range keys {
 		if header.Algorithm != string(k.algorithm) { // that of the key counts
@@ -58,14 +58,14 @@ func (e Expect) verify(token string, find func(id string) []key, claims []any) e
 			continue
 		}
 		if err := e.check(registered); err != nil {
-			return fmt.Errorf("%w: %w", ErrToken, err)
+			return fmt.Errorf("%w: %w", ErrInvalidToken, err)
 		}
 		if err := parsed.Claims(k.verify, claims...); err != nil {
-			return fmt.Errorf("%w: its claims are not as they should be", ErrToken)
+			return fmt.Errorf("%w: its claims are not as they should be", ErrInvalidToken)
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: its signature is not that of key %q", ErrToken, header.KeyID)
+	return fmt.Errorf("%w: its signature is not that of key %q", ErrInvalidToken, header.KeyID)
 }
 
 func (e Expect) check(c jwt.Claims) error {

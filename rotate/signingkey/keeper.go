@@ -43,7 +43,7 @@ func (k *keeper) Generate() (source.Secret, error) { return jwk.Generate(k.Algor
 
 func (k *keeper) Register(ctx context.Context, key source.Credential, label string) error {
 	err := publish(ctx, k.Document, key, label)
-	if errors.Is(err, jwk.ErrKey) {
+	if errors.Is(err, jwk.ErrUnsupportedKey) {
 		err = fmt.Errorf("%w: %w", rotate.ErrUnfit, err)
 	}
 	return err

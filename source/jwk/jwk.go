@@ -40,7 +40,7 @@ var (
 func New(id string, public crypto.PublicKey) (Key, error) {
 	a, ok := algorithm(public)
 	if !ok {
-		return Key{}, ErrKey
+		return Key{}, ErrUnsupportedKey
 	}
 	k := Key{ID: id, Use: "sig", Algorithm: a}
 	switch key := public.(type) {
@@ -49,7 +49,7 @@ func New(id string, public crypto.PublicKey) (Key, error) {
 	case *ecdsa.PublicKey:
 		point, err := key.Bytes() // 4, X, Y
 		if err != nil {
-			return Key{}, ErrKey
+			return Key{}, ErrUnsupportedKey
 		}
 		k.KeyType, k.Curve, k.X, k.Y = "EC", "P-256", encode(point[1:33]), encode(point[33:])
 	case *rsa.PublicKey:

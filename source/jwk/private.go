@@ -58,27 +58,27 @@ func (a Algorithm) draw() (crypto.Signer, error) {
 	return nil, fmt.Errorf("the algorithm is %q; it should be %s, %s or %s", string(a), EdDSA, ES256, RS256)
 }
 
-// ErrKey says that a key is of no kind that this package takes.
-var ErrKey = errors.New("jwk: the private key should be Ed25519, ECDSA with P-256 or RSA of at least 2048 bits, in PKCS #8 as PEM")
+// ErrUnsupportedKey says that a key is of no kind that this package takes.
+var ErrUnsupportedKey = errors.New("jwk: the private key should be Ed25519, ECDSA with P-256 or RSA of at least 2048 bits, in PKCS #8 as PEM")
 
 // Private reads a private key that [Generate] could have made. Errors do not hold
 // any of it.
 func Private(secret source.Secret) (crypto.Signer, Algorithm, error) {
 	block, _ := pem.Decode([]byte(secret.Reveal()))
 	if block == nil || block.Type != "PRIVATE KEY" {
-		return nil, "", ErrKey
+		return nil, "", ErrUnsupportedKey
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, "", ErrKey // err might quote it
+		return nil, "", ErrUnsupportedKey // err might quote it
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, "", ErrKey
+		return nil, "", ErrUnsupportedKey
 	}
 	a, ok := algorithm(signer.Public())
 	if !ok {
-		return nil, "", ErrKey
+		return nil, "", ErrUnsupportedKey
 	}
 	return signer, a, nil
 }
