@@ -13,9 +13,9 @@ import (
 	"github.com/rekey-go/rekey/refresh/internal/overlap"
 )
 
-// AcceptOptions adjust an [Acceptor]. The zero value, or nil, means the defaults, and
+// AcceptorOptions adjust an [Acceptor]. The zero value, or nil, means the defaults, and
 // so does a negative value.
-type AcceptOptions struct {
+type AcceptorOptions struct {
 	Form
 
 	// Keep is how long a key is accepted after another has become current. It should
@@ -44,21 +44,21 @@ type accepted struct {
 	also    [][sha256.Size]byte
 }
 
-// Accept returns what accepts the keys of r. It fails if the current credential has no
+// NewAcceptor follows r, whose keys it accepts. It fails if the current credential has no
 // key; later ones without are not adopted.
-func Accept(ctx context.Context, r *refresh.Refresher, o *AcceptOptions) (*Acceptor, error) {
-	if o == nil {
-		o = new(AcceptOptions)
+func NewAcceptor(ctx context.Context, r *refresh.Refresher, opts *AcceptorOptions) (*Acceptor, error) {
+	if opts == nil {
+		opts = new(AcceptorOptions)
 	}
-	form, err := o.withDefaults()
+	form, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	a := &Acceptor{form: form}
-	a.keys, err = overlap.New(ctx, r, cmp.Or(max(o.Keep, 0), time.Hour), func(s refresh.Snapshot) (accepted, error) {
+	a.keys, err = overlap.New(ctx, r, cmp.Or(max(opts.Keep, 0), time.Hour), func(s refresh.Snapshot) (accepted, error) {
 		k, err := form.parse(s)
 		keys := accepted{current: sha256.Sum256([]byte(k.value))}
-		for _, name := range o.Also {
+		for _, name := range opts.Also {
 			beside := form
 			beside.Field = name
 			if secret, ok := s.Field(name); err != nil || !ok || secret.IsEmpty() {

@@ -28,7 +28,7 @@ func ask(h http.Handler, values ...string) int {
 func TestAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, r := keep(t, "k1")
-		a, err := apikey.Accept(t.Context(), r, &apikey.AcceptOptions{Keep: time.Minute, Also: []string{"next", "previous"}})
+		a, err := apikey.NewAcceptor(t.Context(), r, &apikey.AcceptorOptions{Keep: time.Minute, Also: []string{"next", "previous"}})
 		require.NoError(t, err)
 		defer a.Close()
 		h := a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -80,7 +80,7 @@ func TestAccept(t *testing.T) {
 func TestUnknownKeysAskTheStoreSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, r := keep(t, "k1")
-		a, err := apikey.Accept(t.Context(), r, nil)
+		a, err := apikey.NewAcceptor(t.Context(), r, nil)
 		require.NoError(t, err)
 		defer a.Close()
 		h := a.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

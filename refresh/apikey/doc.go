@@ -12,8 +12,8 @@
 //
 // The key goes to one origin only, and never where a redirect has led elsewhere.
 //
-// [Accept] makes the middleware of a server, which accepts the current key and for a
+// [NewAcceptor] makes the middleware of a server, which accepts the current key and for a
 // time the one before. To rotate without a failed request, give servers the next key
-// first (as a field of their credential, see [AcceptOptions.Also]), then clients, and
+// first (as a field of their credential, see [AcceptorOptions.Also]), then clients, and
 // take the old one away when [Acceptor.LastOld] stands still.
 package apikey

@@ -58,10 +58,10 @@ func ExampleNew() {
 	// 200 OK generation 2
 }
 
-func ExampleAccept() {
+func ExampleNewAcceptor() {
 	store, r := follows("old key")
 	defer r.Close()
-	keys, err := apikey.Accept(context.Background(), r, &apikey.AcceptOptions{Also: []string{"next"}})
+	keys, err := apikey.NewAcceptor(context.Background(), r, &apikey.AcceptorOptions{Also: []string{"next"}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -105,7 +105,7 @@ func TestStormWithOverlap(t *testing.T) {
 	write(t, servers, "key-0", "")
 	write(t, clients, "key-0", "")
 	rs, rc := follow(t, servers), follow(t, clients)
-	a, err := apikey.Accept(t.Context(), rs, &apikey.AcceptOptions{Also: []string{"next"}})
+	a, err := apikey.NewAcceptor(t.Context(), rs, &apikey.AcceptorOptions{Also: []string{"next"}})
 	require.NoError(t, err)
 	defer a.Close()
 	var refused atomic.Int64

@@ -53,19 +53,19 @@ type suspicion struct {
 // that the key is for: scheme, host and port if it is not that of the scheme, such as
 // "https://api.example". Requests for any other go out without the key. New fails if
 // the current credential has no key; later ones without are not adopted.
-func New(ctx context.Context, r *refresh.Refresher, origin string, o *Options) (*Transport, error) {
-	if o == nil {
-		o = new(Options)
+func New(ctx context.Context, r *refresh.Refresher, origin string, opts *Options) (*Transport, error) {
+	if opts == nil {
+		opts = new(Options)
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return nil, fmt.Errorf("apikey: the origin should be like https://api.example, with a port if need be and nothing else")
 	}
-	t := &Transport{origin: originOf(u), base: o.Base, wait: cmp.Or(max(o.Wait, 0), 5*time.Second), refresher: r}
+	t := &Transport{origin: originOf(u), base: opts.Base, wait: cmp.Or(max(opts.Wait, 0), 5*time.Second), refresher: r}
 	if t.base == nil {
 		t.base = http.DefaultTransport
 	}
-	if t.form, err = o.withDefaults(); err != nil {
+	if t.form, err = opts.withDefaults(); err != nil {
 		return nil, err
 	}
 	if t.key, err = refresh.Derive(ctx, r, t.form.parse); err != nil {

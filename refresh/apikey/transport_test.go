@@ -208,7 +208,7 @@ func TestNewRefuses(t *testing.T) {
 	for _, form := range []apikey.Form{{Header: "X Y"}, {Header: "X\n"}, {Prefix: "\r\n"}, {Field: "absent"}} {
 		_, err := apikey.New(t.Context(), r, "https://api.example", &apikey.Options{Form: form})
 		assert.Error(t, err, "%v", form)
-		_, err = apikey.Accept(t.Context(), r, &apikey.AcceptOptions{Form: form})
+		_, err = apikey.NewAcceptor(t.Context(), r, &apikey.AcceptorOptions{Form: form})
 		assert.Error(t, err, "%v", form)
 	}
 	r.Close()
@@ -293,7 +293,7 @@ func TestNothingPrintsTheKey(t *testing.T) {
 		}
 		return 200, nil
 	})
-	acceptor, err := apikey.Accept(t.Context(), r, &apikey.AcceptOptions{Also: []string{"next"}})
+	acceptor, err := apikey.NewAcceptor(t.Context(), r, &apikey.AcceptorOptions{Also: []string{"next"}})
 	require.NoError(t, err)
 	defer acceptor.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api, nil)

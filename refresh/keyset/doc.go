@@ -19,7 +19,7 @@
 // A [Verifier] is for who trusts the keys that somebody publishes:
 //
 //	r, err := refresh.New(ctx, keyset.Published("https://issuer.example/.well-known/jwks.json", nil), nil)
-//	v, err := keyset.NewVerifier(ctx, r, &keyset.Expect{Issuer: "https://issuer.example"})
+//	v, err := keyset.NewVerifier(ctx, r, &keyset.VerifierOptions{Expect: keyset.Expect{Issuer: "https://issuer.example"}})
 //	err = v.Verify(token, &claims)
 //
 // Each key verifies with its own algorithm only, whatever a token says, and a secret is

@@ -67,7 +67,7 @@ func ExampleNewVerifier() {
 		log.Fatal(err)
 	}
 	defer published.Close()
-	v, err := keyset.NewVerifier(ctx, published, &keyset.Expect{Issuer: "https://issuer.example"})
+	v, err := keyset.NewVerifier(ctx, published, &keyset.VerifierOptions{Expect: keyset.Expect{Issuer: "https://issuer.example"}})
 	if err != nil {
 		log.Fatal(err)
 	}

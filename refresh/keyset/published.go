@@ -70,6 +70,11 @@ func parseSet(text []byte) (map[string]key, error) {
 	return keys, nil
 }
 
+// VerifierOptions adjust a [Verifier]. The zero value, or nil, means the defaults.
+type VerifierOptions struct {
+	Expect
+}
+
 // A Verifier verifies tokens with the keys that an issuer publishes. It is safe for
 // concurrent use.
 type Verifier struct {
@@ -81,7 +86,7 @@ type Verifier struct {
 // NewVerifier follows r, whose credential holds a JWK Set in the field "jwks", or as the
 // password where there is no such field. It fails if there is no key in it; later sets
 // without are not adopted.
-func NewVerifier(ctx context.Context, r *refresh.Refresher, e *Expect) (*Verifier, error) {
+func NewVerifier(ctx context.Context, r *refresh.Refresher, opts *VerifierOptions) (*Verifier, error) {
 	keys, err := refresh.Derive(ctx, r, func(s refresh.Snapshot) (map[string]key, error) {
 		text, ok := s.Field(SetField)
 		if !ok {
@@ -97,10 +102,10 @@ func NewVerifier(ctx context.Context, r *refresh.Refresher, e *Expect) (*Verifie
 		keys.Close()
 		return nil, err
 	}
-	if e == nil {
-		e = new(Expect)
+	if opts == nil {
+		opts = new(VerifierOptions)
 	}
-	return &Verifier{keys, pins, e.withDefaults()}, nil
+	return &Verifier{keys, pins, opts.withDefaults()}, nil
 }
 
 // bystander has a say about nothing. It is attached for its pins.

@@ -50,18 +50,18 @@ type generation struct {
 
 // New follows r. It fails if the current credential holds no key; later ones without are
 // not adopted.
-func New(ctx context.Context, r *refresh.Refresher, o *Options) (*Set, error) {
-	if o == nil {
-		o = new(Options)
+func New(ctx context.Context, r *refresh.Refresher, opts *Options) (*Set, error) {
+	if opts == nil {
+		opts = new(Options)
 	}
-	also, symmetric := o.Also, o.HMAC
-	keys, err := overlap.New(ctx, r, cmp.Or(max(o.Keep, 0), time.Hour), func(s refresh.Snapshot) (generation, error) {
+	also, symmetric := opts.Also, opts.HMAC
+	keys, err := overlap.New(ctx, r, cmp.Or(max(opts.Keep, 0), time.Hour), func(s refresh.Snapshot) (generation, error) {
 		return parse(s, also, symmetric)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Set{keys, o.withDefaults()}, nil
+	return &Set{keys, opts.withDefaults()}, nil
 }
 
 func parse(s refresh.Snapshot, also []string, symmetric bool) (g generation, err error) {

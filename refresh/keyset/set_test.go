@@ -166,7 +166,7 @@ func TestVerifyRefuses(t *testing.T) {
 	expect := keyset.Expect{Issuer: "us", Audience: []string{"shop", "stock"}}
 	set := newSet(t, r, keyset.Options{Expect: expect})
 	_, r = keep(t, source.Credential{}.WithFields(map[string]source.Secret{keyset.SetField: source.NewSecret(string(text))}))
-	verifier, err := keyset.NewVerifier(t.Context(), r, &expect)
+	verifier, err := keyset.NewVerifier(t.Context(), r, &keyset.VerifierOptions{Expect: expect})
 	require.NoError(t, err)
 	defer verifier.Close()
 

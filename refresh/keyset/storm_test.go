@@ -136,7 +136,7 @@ func TestStormOfPublishedKeys(t *testing.T) {
 	rv, err := refresh.New(t.Context(), keyset.Published(issuer.URL, client), &refresh.Options{Poll: 20 * time.Millisecond, MinBackoff: 20 * time.Millisecond, Logger: quiet})
 	require.NoError(t, err)
 	defer rv.Close()
-	v, err := keyset.NewVerifier(t.Context(), rv, &keyset.Expect{Issuer: "us", Audience: []string{"shop"}})
+	v, err := keyset.NewVerifier(t.Context(), rv, &keyset.VerifierOptions{Expect: keyset.Expect{Issuer: "us", Audience: []string{"shop"}}})
 	require.NoError(t, err)
 	defer v.Close()
 	server := api(t, v.Verify)

@@ -29,14 +29,14 @@ type Certificate struct {
 
 // NewCertificate follows r. It fails if the current credential is not a pair of chain
 // and key that is valid now; later ones that are not are not adopted.
-func NewCertificate(ctx context.Context, r *refresh.Refresher, o *Options) (*Certificate, error) {
+func NewCertificate(ctx context.Context, r *refresh.Refresher, opts *Options) (*Certificate, error) {
 	pair, err := refresh.Derive(ctx, r, parsePair)
 	if err != nil {
 		return nil, err
 	}
 	c := &Certificate{refresher: r, pair: pair}
-	if o != nil {
-		c.warn = o.Warn
+	if opts != nil {
+		c.warn = opts.Warn
 	}
 	return c, nil
 }
