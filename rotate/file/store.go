@@ -13,7 +13,7 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// Options adjust a [Store]. The zero value and nil mean the defaults.
+// Options adjust a [Store]. The zero value, or nil, means the defaults.
 type Options struct {
 	// Beside is the file for the pending and the previous version. Empty:
 	// ".NAME.rekey" in the directory of the secret's file NAME. The lock is

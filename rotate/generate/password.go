@@ -28,7 +28,8 @@ const (
 	MoreSymbols = "-._~!$()*+,;<=>[]^{|}"
 )
 
-// PasswordOptions says what a password looks like. Nil means the zero value.
+// PasswordOptions say what a password looks like. The zero value, or nil, means the
+// defaults.
 type PasswordOptions struct {
 	// Length in characters, at most 1024. Zero: 32.
 	Length int
@@ -68,7 +69,7 @@ const (
 //
 // Options that cannot be are an [*OptionError], those that make it easy to guess
 // a [*WeakError].
-func Password(o *PasswordOptions) (source.Secret, error) { return password(rand.Reader, o) }
+func Password(opts *PasswordOptions) (source.Secret, error) { return password(rand.Reader, opts) }
 
 func password(r io.Reader, o *PasswordOptions) (source.Secret, error) {
 	var opts PasswordOptions

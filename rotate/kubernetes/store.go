@@ -16,7 +16,7 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// Options adjust a [Store]. The zero value and nil mean the defaults.
+// Options adjust a [Store]. The zero value, or nil, means the defaults.
 type Options struct {
 	// Beside is the name of the Secret where the pending and the previous version
 	// are kept, in the same namespace. Empty: the Secret's name with "-rekey" at

@@ -15,8 +15,8 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// HashOptions says how a caching_sha2_password hash is computed. Nil means the
-// zero value.
+// HashOptions say how a caching_sha2_password hash is computed. The zero value, or
+// nil, means the defaults.
 type HashOptions struct {
 	// Rounds of SHA-256, each of which a client's first login pays for: a multiple
 	// of 1000 from 5000 to 4,095,000. Zero: 5000, which every version accepts;
@@ -45,12 +45,12 @@ const (
 //
 // A password that is empty, longer than 256 bytes or has a NUL in it is a
 // [*PasswordError], options that cannot be are an [*OptionError].
-func CachingSHA2Hash(password source.Secret, o *HashOptions) (source.Secret, error) {
-	var opts HashOptions
-	if o != nil {
-		opts = *o
+func CachingSHA2Hash(password source.Secret, opts *HashOptions) (source.Secret, error) {
+	var o HashOptions
+	if opts != nil {
+		o = *opts
 	}
-	rounds := cmp.Or(opts.Rounds, leastRounds)
+	rounds := cmp.Or(o.Rounds, leastRounds)
 	if rounds < leastRounds || rounds > mostRounds || rounds%1000 != 0 {
 		return source.Secret{}, &OptionError{"Rounds", fmt.Sprintf("are %d; they should be a multiple of 1000 from %d to %d, or 0 for %d",
 			rounds, leastRounds, mostRounds, leastRounds)}

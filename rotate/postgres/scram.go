@@ -16,7 +16,8 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// VerifierOptions says how a verifier is computed. Nil means the zero value.
+// VerifierOptions say how a verifier is computed. The zero value, or nil, means the
+// defaults.
 type VerifierOptions struct {
 	// Iterations of PBKDF2, each of which every login pays for. From 4096 to
 	// 10,000,000, beyond which pgx does not log in. Zero: 4096, as PostgreSQL.
@@ -48,25 +49,25 @@ const (
 //
 // A password that is empty or not printable ASCII is a [*PasswordError], options
 // that cannot be are an [*OptionError].
-func Verifier(password source.Secret, o *VerifierOptions) (source.Secret, error) {
-	var opts VerifierOptions
-	if o != nil {
-		opts = *o
+func Verifier(password source.Secret, opts *VerifierOptions) (source.Secret, error) {
+	var o VerifierOptions
+	if opts != nil {
+		o = *opts
 	}
-	opts.Iterations = cmp.Or(opts.Iterations, leastIterations)
-	if err := checkIterations(opts.Iterations); err != nil {
+	o.Iterations = cmp.Or(o.Iterations, leastIterations)
+	if err := checkIterations(o.Iterations); err != nil {
 		return source.Secret{}, err
 	}
-	if opts.Salt == nil {
-		opts.Salt = newSalt()
+	if o.Salt == nil {
+		o.Salt = newSalt()
 	}
-	if len(opts.Salt) < leastSalt || len(opts.Salt) > mostSalt {
-		return source.Secret{}, &OptionError{"Salt", fmt.Sprintf("has %d bytes; it should have from %d to %d", len(opts.Salt), leastSalt, mostSalt)}
+	if len(o.Salt) < leastSalt || len(o.Salt) > mostSalt {
+		return source.Secret{}, &OptionError{"Salt", fmt.Sprintf("has %d bytes; it should have from %d to %d", len(o.Salt), leastSalt, mostSalt)}
 	}
 	if err := checkPassword(password); err != nil {
 		return source.Secret{}, err
 	}
-	return derive(password, opts.Salt, opts.Iterations)
+	return derive(password, o.Salt, o.Iterations)
 }
 
 func checkIterations(n int) error {

@@ -24,7 +24,7 @@ type Client interface {
 	UpdateSecretVersionStage(ctx context.Context, in *sdk.UpdateSecretVersionStageInput, opts ...func(*sdk.Options)) (*sdk.UpdateSecretVersionStageOutput, error)
 }
 
-// Options adjust a [Store]. The zero value and nil mean the defaults.
+// Options adjust a [Store]. The zero value, or nil, means the defaults.
 type Options struct {
 	// UsernameField and PasswordField name the keys of the JSON object that
 	// hold the user name and the password. Empty: "username" and "password".

@@ -15,7 +15,7 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// Options adjust a [Store]. The zero value and nil mean the defaults.
+// Options adjust a [Store]. The zero value, or nil, means the defaults.
 type Options struct {
 	// Beside is the path below the mount where the pending and the previous
 	// version are kept. Empty: the secret's path with "-rekey" at its end.

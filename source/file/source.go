@@ -21,7 +21,7 @@ import (
 	"github.com/rekey-go/rekey/source"
 )
 
-// Options adjust a [Source]. The zero value and nil mean the defaults.
+// Options adjust a [Source]. The zero value, or nil, means the defaults.
 type Options struct {
 	// UsernameField and PasswordField name the key, variable or file that
 	// holds the user name and the password. Empty means "username", or "user"
@@ -54,7 +54,7 @@ type Options struct {
 	// signal.Ignore at the start of main.
 	OnSIGHUP bool
 
-	// Logger receives warnings, without any secret. Nil means [slog.Default].
+	// Logger receives warnings, without any secret. Nil: [slog.Default].
 	Logger *slog.Logger
 }
 

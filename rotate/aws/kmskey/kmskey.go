@@ -34,11 +34,11 @@ import (
 	"github.com/rekey-go/rekey/rotate/kms"
 )
 
-// Options adjust a service. Nil and zero values mean the defaults.
+// Options adjust a service. The zero value, or nil, means the defaults.
 type Options struct {
 	// WaitDays is how long a removed key can be brought back, from 7 to 30 days.
 	// Zero: 30.
-	WaitDays int32
+	WaitDays int
 
 	// Policy is the key policy of new keys, as JSON. Empty: that of KMS.
 	Policy string
@@ -50,12 +50,12 @@ const (
 )
 
 // New returns the symmetric keys that are tagged with the name of a secret.
-func New(client *awskms.Client, secret string, o *Options) kms.Service {
-	var opts Options
-	if o != nil {
-		opts = *o
+func New(client *awskms.Client, secret string, opts *Options) kms.Service {
+	var o Options
+	if opts != nil {
+		o = *opts
 	}
-	return &service{client, secret, cmp.Or(opts.WaitDays, 30), opts.Policy}
+	return &service{client, secret, int32(cmp.Or(o.WaitDays, 30)), o.Policy}
 }
 
 type service struct {
