@@ -107,7 +107,7 @@ func (s *scene) sound() rotate.Status {
 
 func TestEndToEndRollback(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
-		first, err := s.rotator().Rehearse(t.Context(), rotate.StepPromote, true)
+		first, err := s.rotator().Rehearse(t.Context(), rotate.StepPromote, &rotate.RehearseOptions{InPlace: true})
 		require.NoError(t, err)
 		require.Equal(t, "first", first.From)
 		require.Equal(t, "first", s.sound().Current.Token)

@@ -115,18 +115,27 @@ func (r *Rotator) Plan(ctx context.Context) (Plan, error) {
 	return Plan{s, steps[slices.Index(steps, s.Next):]}, nil
 }
 
-// Rehearse rotates up to a step, which it does not take, and undoes what was
-// done, on the real store and database. Strategies that change the current user
-// in place are refused from set on unless force is set: until it is undone,
-// nobody can log in with the current password. It is undone as well if it fails,
-// or ctx ends, on the way. A rotation that is under way is not touched.
-func (r *Rotator) Rehearse(ctx context.Context, until Step, force bool) (Result, error) {
+// RehearseOptions adjust a rehearsal. The zero value, or nil, means the defaults.
+type RehearseOptions struct {
+	// InPlace lets a rehearsal take set where that changes the password of the current
+	// user: until it is undone, nobody can log in with the current one. By default a
+	// rehearsal of such a strategy ends before set.
+	InPlace bool
+}
+
+// Rehearse rotates up to a step, which it does not take, and undoes what was done, on
+// the real store and database. It is undone as well if it fails, or ctx ends, on the
+// way. A rotation that is under way is not touched.
+//
+// until is a step that comes after create, promote at the latest, in the order of the
+// target's strategy ([Rotator.Plan] lists it).
+func (r *Rotator) Rehearse(ctx context.Context, until Step, opts *RehearseOptions) (Result, error) {
 	steps := order(r.config.Target.Strategy())
 	at, promote := slices.Index(steps, until), slices.Index(steps, StepPromote)
 	switch {
 	case at < 1 || at > promote:
 		return Result{}, fmt.Errorf("rotate: a rehearsal ends before one of the steps %v, not %q", steps[1:promote+1], until)
-	case r.config.Target.Strategy().InPlace && at > slices.Index(steps, StepSet) && !force:
+	case r.config.Target.Strategy().InPlace && at > slices.Index(steps, StepSet) && (opts == nil || !opts.InPlace):
 		return Result{}, fmt.Errorf("rotate: a rehearsal up to %s changes the password that is in use; force it, or end before %s", until, StepSet)
 	}
 	return r.do(ctx, func(ctx context.Context, run *run) error {

@@ -290,7 +290,7 @@ func TestDiscardedByAnother(t *testing.T) {
 			}
 		}
 	})
-	_, err := r.Rehearse(t.Context(), rotate.StepPromote, false)
+	_, err := r.Rehearse(t.Context(), rotate.StepPromote, nil)
 	require.NoError(t, err)
 	require.Equal(t, "first", m.state.Current.Token)
 }

@@ -86,7 +86,7 @@ func TestRehearsalThatFailsIsUndone(t *testing.T) {
 				defer stop()
 				d := newDatabase(s)
 				r, m := newRotator(t, d, func(c *rotate.Config) { fail(c, stop) })
-				_, err := r.Rehearse(ctx, rotate.StepPromote, true)
+				_, err := r.Rehearse(ctx, rotate.StepPromote, &rotate.RehearseOptions{InPlace: true})
 				require.Error(t, err)
 				require.Nil(t, m.state.Pending)
 				require.Equal(t, "first", m.state.Current.Token)

@@ -117,7 +117,7 @@ func TestTwoPasswords(t *testing.T) {
 		_, err = r.Rotate(t.Context())
 		require.ErrorIs(t, err, rotate.ErrUndrained)
 		require.Empty(t, steps)
-		_, err = r.Rehearse(t.Context(), rotate.StepPromote, false)
+		_, err = r.Rehearse(t.Context(), rotate.StepPromote, nil)
 		require.ErrorIs(t, err, rotate.ErrUnfit)
 		require.True(t, accepts(t, config.Target, h.first))
 		require.True(t, accepts(t, config.Target, next))

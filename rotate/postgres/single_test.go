@@ -247,15 +247,15 @@ func TestARehearsalOfASingleUserIsForced(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	first := b.status().Current.Token
-	_, err := b.rotator().Rehearse(t.Context(), rotate.StepVerify, false)
+	_, err := b.rotator().Rehearse(t.Context(), rotate.StepVerify, nil)
 	require.ErrorContains(t, err, "force")
-	_, err = b.rotator().Rehearse(t.Context(), rotate.StepPromote, true)
+	_, err = b.rotator().Rehearse(t.Context(), rotate.StepPromote, &rotate.RehearseOptions{InPlace: true})
 	require.NoError(t, err)
 	s := b.status()
 	require.Equal(t, first, s.Current.Token)
 	require.True(t, s.Current.Accepted)
 	require.Nil(t, s.Pending)
-	_, err = b.rotator().Rehearse(t.Context(), rotate.StepCreate, true)
+	_, err = b.rotator().Rehearse(t.Context(), rotate.StepCreate, &rotate.RehearseOptions{InPlace: true})
 	require.Error(t, err)
 }
 

@@ -125,7 +125,7 @@ func rehearse(ctx context.Context, c *call) (int, error) {
 			continue
 		}
 		until := rotate.Step(c.until)
-		result, err := r.Rehearse(ctx, until, c.force)
+		result, err := r.Rehearse(ctx, until, &rotate.RehearseOptions{InPlace: c.force})
 		o := s.outcomeOf("rehearsed", result, err)
 		o.Note = "up to " + c.until
 		all = append(all, o)
