@@ -29,7 +29,7 @@ func ExampleMake() {
 		log.Fatal(err)
 	}
 	var tally report.Tally // its Audit goes into the rotator's configuration
-	tally.Audit(rotate.Event{Secret: "orders", Step: rotate.StepSet, Outcome: rotate.Failed, Class: "conflict"})
+	tally.Audit(rotate.Event{Secret: "orders", Step: rotate.StepSet, Outcome: rotate.OutcomeFailed, Class: "conflict"})
 	r := report.Make(context.Background(), &tally, []report.Watched{{Name: "orders", Rotator: orders{}, Schedule: quarter}})
 	for _, s := range r.Secrets {
 		fmt.Println(s.Name, "is used by", s.Consumers[0].Application, "and overdue:", s.Due.Before(time.Now()), s.Classes)

@@ -55,8 +55,8 @@ type Secret struct {
 	Due      time.Time `json:"due,omitzero"`     // zero: never, or not known; not after Report.Time: overdue
 
 	UnderWay string    `json:"under_way,omitempty"` // the rotation
-	Begun    time.Time `json:"begun,omitzero"`     // zero: not known
-	Next     string    `json:"next,omitempty"`     // the step that it stopped before
+	Begun    time.Time `json:"begun,omitzero"`      // zero: not known
+	Next     string    `json:"next,omitempty"`      // the step that it stopped before
 
 	Left      []string   `json:"left,omitempty"`      // users that are not retired yet
 	Consumers []Consumer `json:"consumers,omitempty"` // who uses it, or should

@@ -77,12 +77,12 @@ func tallied(now time.Time) *report.Tally {
 	event := func(secret string, step rotate.Step, outcome rotate.Outcome, class string) {
 		tally.Audit(rotate.Event{Time: at, Secret: secret, Rotation: "91ab", Step: step, Outcome: outcome, Class: class})
 	}
-	event("orders", rotate.StepCreate, rotate.Begun, "")
-	event("orders", rotate.StepCreate, rotate.OK, "")
-	event("billing", rotate.StepSet, rotate.OK, "")
-	event("billing", rotate.StepVerify, rotate.Failed, "timeout")
-	event("billing", rotate.StepVerify, rotate.Failed, "timeout")
-	event("billing", rotate.StepApprove, rotate.Failed, "denied")
+	event("orders", rotate.StepCreate, rotate.OutcomeBegun, "")
+	event("orders", rotate.StepCreate, rotate.OutcomeOK, "")
+	event("billing", rotate.StepSet, rotate.OutcomeOK, "")
+	event("billing", rotate.StepVerify, rotate.OutcomeFailed, "timeout")
+	event("billing", rotate.StepVerify, rotate.OutcomeFailed, "timeout")
+	event("billing", rotate.StepApprove, rotate.OutcomeFailed, "denied")
 	return &tally
 }
 
@@ -131,7 +131,7 @@ func TestDaily(t *testing.T) {
 		begun := time.Now() // midnight, 1 January 2000
 		fail := func(n int) {
 			for range n {
-				tally.Audit(rotate.Event{Time: time.Now(), Secret: "orders", Step: rotate.StepSet, Outcome: rotate.Failed, Class: "timeout"})
+				tally.Audit(rotate.Event{Time: time.Now(), Secret: "orders", Step: rotate.StepSet, Outcome: rotate.OutcomeFailed, Class: "timeout"})
 			}
 		}
 		fail(2)
@@ -173,7 +173,7 @@ func TestTallyIsForMany(t *testing.T) {
 		for range 8 {
 			rotators.Go(func() {
 				for range 500 {
-					tally.Audit(rotate.Event{Time: time.Now(), Secret: "orders", Step: rotate.StepSet, Outcome: rotate.OK})
+					tally.Audit(rotate.Event{Time: time.Now(), Secret: "orders", Step: rotate.StepSet, Outcome: rotate.OutcomeOK})
 					time.Sleep(time.Minute)
 				}
 			})

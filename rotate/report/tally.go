@@ -46,11 +46,11 @@ func (c *count) add(e rotate.Event) {
 	if _, known := c.begun[e.Rotation]; !known && e.Rotation != "" && e.Step == rotate.StepCreate {
 		c.begun[e.Rotation] = e.Time
 	}
-	if e.Outcome == rotate.Begun {
+	if e.Outcome == rotate.OutcomeBegun {
 		return
 	}
 	c.steps++
-	if e.Outcome == rotate.Failed {
+	if e.Outcome == rotate.OutcomeFailed {
 		c.failed++
 		c.classes[e.Class]++
 		return
