@@ -19,7 +19,7 @@ func TestAdvance(t *testing.T) {
 			verified := 0
 			r, m := newRotator(t, d, func(c *rotate.Config) {
 				c.Audit = func(e rotate.Event) {
-					if e.Step == rotate.StepVerify && e.Outcome == rotate.OK {
+					if e.Step == rotate.StepVerify && e.Outcome == rotate.OutcomeOK {
 						verified++
 					}
 				}

@@ -200,7 +200,7 @@ func TestEndToEndRollbackCrossed(t *testing.T) {
 func (s *scene) breakOff(step rotate.Step, do func(*rotate.Rotator, context.Context) (rotate.Result, error)) {
 	ctx, crash := context.WithCancel(s.t.Context())
 	s.config.Audit = func(e rotate.Event) {
-		if e.Step == step && e.Outcome == rotate.OK {
+		if e.Step == step && e.Outcome == rotate.OutcomeOK {
 			crash()
 		}
 	}
@@ -261,7 +261,7 @@ func TestEndToEndFinish(t *testing.T) {
 			ctx, crash := context.WithCancel(t.Context())
 			rotation := ""
 			s.config.Audit = func(e rotate.Event) {
-				if e.Step == at && e.Outcome == rotate.OK {
+				if e.Step == at && e.Outcome == rotate.OutcomeOK {
 					rotation = e.Rotation
 					crash()
 				}

@@ -12,9 +12,9 @@ type Outcome string
 
 // The outcomes of a step.
 const (
-	Begun  Outcome = "begun"
-	OK     Outcome = "ok"
-	Failed Outcome = "failed"
+	OutcomeBegun  Outcome = "begun"
+	OutcomeOK     Outcome = "ok"
+	OutcomeFailed Outcome = "failed"
 )
 
 // An Event is one line of the audit: what was done to which secret, by whom and
@@ -71,7 +71,7 @@ func LogTo(l *slog.Logger) func(Event) {
 		switch {
 		case errors.Is(e.Err, ErrDenied): // which is for somebody to decide, and not a failure
 			level = slog.LevelWarn
-		case e.Outcome == Failed:
+		case e.Outcome == OutcomeFailed:
 			level = slog.LevelError
 		case e.Forced != "":
 			level = slog.LevelWarn

@@ -12,9 +12,9 @@ type Stage string
 
 // The stages. A version that is none of these any more has an empty one.
 const (
-	Current  Stage = "current"
-	Pending  Stage = "pending"
-	Previous Stage = "previous"
+	StageCurrent  Stage = "current"
+	StagePending  Stage = "pending"
+	StagePrevious Stage = "previous"
 )
 
 // A Record is a version that is or was in a store, without its values.
@@ -72,10 +72,10 @@ func (s State) over(past []Record) []Record {
 		}
 		all = append(all, r)
 	}
-	add(s.Previous, Previous)
-	add(&s.Current, Current)
+	add(s.Previous, StagePrevious)
+	add(&s.Current, StageCurrent)
 	if s.Pending != nil && s.Pending.Token != s.Current.Token {
-		add(s.Pending, Pending)
+		add(s.Pending, StagePending)
 	}
 	return all
 }

@@ -279,7 +279,7 @@ func (r *run) do(ctx context.Context, step Step) error {
 // step runs f within the time of a step, between two lines of the audit.
 func (r *run) step(ctx context.Context, step Step, user string, f func(context.Context) error) error {
 	e := r.event(step)
-	e.User, e.Outcome = user, Begun
+	e.User, e.Outcome = user, OutcomeBegun
 	r.config.Audit(e)
 	ctx, cancel := context.WithTimeout(ctx, r.config.StepTimeout)
 	defer cancel()
@@ -290,10 +290,10 @@ func (r *run) step(ctx context.Context, step Step, user string, f func(context.C
 
 // ended writes the second line.
 func (r *run) ended(e Event, begun time.Time, err error) error {
-	e.Time, e.Took, e.Outcome = time.Now(), time.Since(begun), OK
+	e.Time, e.Took, e.Outcome = time.Now(), time.Since(begun), OutcomeOK
 	if err != nil {
 		err = fmt.Errorf("rotate: %s: %s: %w", r.config.Store.Name(), e.Step, err)
-		e.Outcome, e.Err, e.Class = Failed, err, Class(err)
+		e.Outcome, e.Err, e.Class = OutcomeFailed, err, Class(err)
 	}
 	r.config.Audit(e)
 	return err

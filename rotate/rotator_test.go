@@ -60,7 +60,7 @@ func TestPromotedAndUndoneAtOnce(t *testing.T) {
 			var m *memory
 			r, m := newRotator(t, d, func(c *rotate.Config) {
 				c.Audit = func(e rotate.Event) {
-					if e.Step != rotate.StepPromote || e.Outcome != rotate.Begun {
+					if e.Step != rotate.StepPromote || e.Outcome != rotate.OutcomeBegun {
 						return
 					}
 					// Another has decided to undo it, and comes as far as the database.
@@ -86,7 +86,7 @@ func TestUndoneWhilePromoted(t *testing.T) {
 			var m *memory
 			r, m := newRotator(t, d, func(c *rotate.Config) {
 				c.Audit = func(e rotate.Event) {
-					if e.Step == rotate.StepDiscard && e.Outcome == rotate.Begun {
+					if e.Step == rotate.StepDiscard && e.Outcome == rotate.OutcomeBegun {
 						require.NoError(t, m.Promote(t.Context(), m.state.Pending.Token, "first"))
 					}
 				}
@@ -115,7 +115,7 @@ func TestOverwrittenWhilePending(t *testing.T) {
 				written := source.Credential{Username: "one", Password: source.NewSecret("by hand"), Version: "an operator's"}
 				r, m := newRotator(t, d, func(c *rotate.Config) {
 					c.Audit = func(e rotate.Event) {
-						if e.Step == at && e.Outcome == rotate.OK && m.state.Current.Token == "first" {
+						if e.Step == at && e.Outcome == rotate.OutcomeOK && m.state.Current.Token == "first" {
 							m.state.Current = rotate.Version{Token: written.Version, Credential: written}
 							d.set(func(d *database) { d.users["one"].password = "by hand" })
 						}
@@ -146,7 +146,7 @@ func TestHistory(t *testing.T) {
 	require.NoError(t, err)
 	records, err := r.History(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []rotate.Stage{rotate.Previous, rotate.Current, rotate.Pending}, []rotate.Stage{records[0].Stage, records[1].Stage, records[2].Stage})
+	require.Equal(t, []rotate.Stage{rotate.StagePrevious, rotate.StageCurrent, rotate.StagePending}, []rotate.Stage{records[0].Stage, records[1].Stage, records[2].Stage})
 	require.Equal(t, []string{result.From, result.To, "token"}, []string{records[0].Token, records[1].Token, records[2].Token})
 	require.Equal(t, []string{"two", "one", "two"}, []string{records[0].User, records[1].User, records[2].User})
 }
@@ -234,7 +234,7 @@ func (b beforeLeft) Left(ctx context.Context, s rotate.State) ([]string, error) 
 // that user.
 func TestAUserThatIsCurrentAgainIsNotRetired(t *testing.T) {
 	for _, at := range []rotate.Step{rotate.StepDrain, rotate.StepDisable} {
-		for _, outcome := range []rotate.Outcome{rotate.Begun, rotate.OK} {
+		for _, outcome := range []rotate.Outcome{rotate.OutcomeBegun, rotate.OutcomeOK} {
 			t.Run(fmt.Sprint(at, " ", outcome), func(t *testing.T) {
 				d := newDatabase(parallel)
 				other, m := newRotator(t, d, nil)
@@ -267,7 +267,7 @@ func TestAnotherRotationFollowsAtOnce(t *testing.T) {
 	r, _ := newRotator(t, d, func(c *rotate.Config) {
 		c.Store = m
 		c.Audit = func(e rotate.Event) {
-			if e.Step == rotate.StepPromote && e.Outcome == rotate.OK {
+			if e.Step == rotate.StepPromote && e.Outcome == rotate.OutcomeOK {
 				_, err := other.Advance(t.Context(), "other", rotate.StepCreate)
 				require.NoError(t, err)
 			}
@@ -285,7 +285,7 @@ func TestDiscardedByAnother(t *testing.T) {
 	var m *memory
 	r, m := newRotator(t, d, func(c *rotate.Config) {
 		c.Audit = func(e rotate.Event) {
-			if e.Step == rotate.StepSet && e.Outcome == rotate.OK {
+			if e.Step == rotate.StepSet && e.Outcome == rotate.OutcomeOK {
 				require.NoError(t, m.Discard(t.Context(), e.Rotation))
 			}
 		}

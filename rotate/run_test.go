@@ -160,7 +160,7 @@ func TestForceNeedsANumber(t *testing.T) {
 			r, _ := newRotator(t, d, func(c *rotate.Config) {
 				c.Force, c.DrainTimeout = true, time.Minute
 				c.Audit = func(e rotate.Event) {
-					if e.Step == rotate.StepDrain && e.Outcome == rotate.Begun && !counts {
+					if e.Step == rotate.StepDrain && e.Outcome == rotate.OutcomeBegun && !counts {
 						d.set(func(d *database) { d.down = context.DeadlineExceeded })
 					}
 				}

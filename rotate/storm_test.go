@@ -167,9 +167,9 @@ func (g *gaps) see(e rotate.Event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case e.Step == rotate.StepSet && e.Outcome == rotate.Begun:
+	case e.Step == rotate.StepSet && e.Outcome == rotate.OutcomeBegun:
 		g.spans = append(g.spans, span{begun: e.Time})
-	case e.Step == rotate.StepPromote && e.Outcome == rotate.OK:
+	case e.Step == rotate.StepPromote && e.Outcome == rotate.OutcomeOK:
 		g.spans[len(g.spans)-1].ended = e.Time
 	}
 }

@@ -75,7 +75,7 @@ func TestRehearsalThatFailsIsUndone(t *testing.T) {
 			},
 			"stopped": func(c *rotate.Config, stop func()) {
 				c.Audit = func(e rotate.Event) {
-					if e.Step == rotate.StepSet && e.Outcome == rotate.OK {
+					if e.Step == rotate.StepSet && e.Outcome == rotate.OutcomeOK {
 						stop()
 					}
 				}
@@ -110,7 +110,7 @@ func TestWhoIsCurrentAgainIsEnabledThoughTheRunIsToStop(t *testing.T) {
 		c.Audit = func(e rotate.Event) {
 			switch {
 			case e.Step != rotate.StepDisable:
-			case e.Outcome == rotate.Begun:
+			case e.Outcome == rotate.OutcomeBegun:
 				_, err := other.Rollback(t.Context())
 				require.NoError(t, err)
 			default:

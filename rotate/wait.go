@@ -22,7 +22,7 @@ func (r *run) approve(ctx context.Context, c Change) error {
 		after = StepSet
 	}
 	e := r.event(StepApprove)
-	e.Outcome = Begun
+	e.Outcome = OutcomeBegun
 	r.config.Audit(e)
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.config.ApproveTimeout)
@@ -45,7 +45,7 @@ func (r *run) approve(ctx context.Context, c Change) error {
 // is named, and nobody has a session as user any more.
 func (r *run) drained(ctx context.Context, step Step, user, version string) error {
 	e := r.event(step)
-	e.User, e.Outcome = user, Begun
+	e.User, e.Outcome = user, OutcomeBegun
 	r.config.Audit(e)
 	begun := time.Now()
 	if r.revoking != "" {

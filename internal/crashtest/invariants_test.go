@@ -58,11 +58,11 @@ func (s *scene) checkReport(r report) {
 	for _, n := range r.notes {
 		require.NotContains(t, n.Error, canary)
 		switch {
-		case n.Step == rotate.StepVerify && n.Outcome == rotate.OK:
+		case n.Step == rotate.StepVerify && n.Outcome == rotate.OutcomeOK:
 			verified[n.Token] = true
 		case n.Step == rotate.StepPromote:
 			require.True(t, verified[n.Token], "promote without verify")
-		case (n.Step == rotate.StepDrain || n.Step == rotate.StepClear) && n.Outcome == rotate.OK:
+		case (n.Step == rotate.StepDrain || n.Step == rotate.StepClear) && n.Outcome == rotate.OutcomeOK:
 			drained[n.User] = n.Left == 0 || n.Forced != ""
 		case n.Step == rotate.StepDisable, n.Step == rotate.StepRemove, n.Step == rotate.StepSet && s.strategy.Reuses:
 			require.True(t, drained[n.User], "%s of %s, who may have sessions", n.Step, n.User)

@@ -126,7 +126,7 @@ func (j job) try(ctx context.Context, log io.Writer, tell func(note)) error {
 		if e.Step == j.KillIn {
 			in.count()
 		}
-		if string(e.Step) == j.Until && e.Outcome == rotate.OK {
+		if string(e.Step) == j.Until && e.Outcome == rotate.OutcomeOK {
 			cancel()
 		}
 	}

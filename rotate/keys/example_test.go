@@ -43,7 +43,7 @@ func ExampleNew() {
 		Generate: func() (source.Secret, error) { return generate.APIKey("orders") },
 		// Grace: time for consumers to notice, while disabling can be taken back.
 		Audit: func(e rotate.Event) {
-			if e.Outcome == rotate.OK {
+			if e.Outcome == rotate.OutcomeOK {
 				fmt.Println(e.Step)
 			}
 		},

@@ -114,7 +114,7 @@ func TestHandlerOfOnesOwn(t *testing.T) {
 			return c, err
 		},
 		Audit: func(e rotate.Event) {
-			if e.Outcome == rotate.OK {
+			if e.Outcome == rotate.OutcomeOK {
 				steps = append(steps, e.Step)
 			}
 		},

@@ -91,7 +91,7 @@ func TestTwoPasswords(t *testing.T) {
 		config, store := h.rotator(mysql.DualPassword)
 		var steps []rotate.Step
 		config.Audit = func(e rotate.Event) {
-			if e.Outcome == rotate.OK {
+			if e.Outcome == rotate.OutcomeOK {
 				steps = append(steps, e.Step)
 			}
 		}

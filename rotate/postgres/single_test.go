@@ -84,7 +84,7 @@ func (b *bench) status() rotate.Status {
 // steps are those that have ended well.
 func (b *bench) steps() (steps []rotate.Step) {
 	for _, e := range b.events {
-		if e.Outcome == rotate.OK {
+		if e.Outcome == rotate.OutcomeOK {
 			steps = append(steps, e.Step)
 		}
 	}
@@ -189,7 +189,7 @@ func TestWhatIsNotFitIsUndone(t *testing.T) {
 func TestCrashBeforeAndAfterEachStep(t *testing.T) {
 	t.Parallel()
 	for _, step := range []rotate.Step{rotate.StepCreate, rotate.StepSet, rotate.StepVerify, rotate.StepPromote} {
-		for _, outcome := range []rotate.Outcome{rotate.Begun, rotate.OK} {
+		for _, outcome := range []rotate.Outcome{rotate.OutcomeBegun, rotate.OutcomeOK} {
 			for _, undo := range []bool{false, true} {
 				t.Run(fmt.Sprint(step, outcome, undo), func(t *testing.T) {
 					b := newBench(t)

@@ -145,7 +145,7 @@ func (h *house) measure(open func(*postgres.Config) (rotate.Target, error)) (row
 		Generate: func() (source.Secret, error) { return generate.Password(nil) },
 		Audit: func(e rotate.Event) {
 			switch e.Outcome {
-			case rotate.Begun:
+			case rotate.OutcomeBegun:
 				note("look")
 			default:
 				note(string(e.Step))

@@ -198,9 +198,9 @@ func (c *call) approves(context.Context, rotate.Request) (string, error) { retur
 
 func outcomeWord(err error) string {
 	if err != nil {
-		return string(rotate.Failed)
+		return string(rotate.OutcomeFailed)
 	}
-	return string(rotate.OK)
+	return string(rotate.OutcomeOK)
 }
 
 // confirm has the name typed of what is about to change.

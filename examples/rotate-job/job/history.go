@@ -78,7 +78,7 @@ func (p *past) explain(entries []entry) {
 		if p.Actor == "" {
 			p.Actor = e.Actor
 		}
-		if e.Step == string(rotate.StepApprove) && e.Outcome == string(rotate.OK) {
+		if e.Step == string(rotate.StepApprove) && e.Outcome == string(rotate.OutcomeOK) {
 			p.Approver = e.Approver
 		}
 		if note := e.note(); note != "" && !slices.Contains(p.Notes, note) {
@@ -98,7 +98,7 @@ func (e entry) note() string {
 		return strings.TrimSuffix(fmt.Sprintf("%s by %s: %s", word, e.Actor, e.Reason), ": ")
 	case e.Forced != "":
 		return "forced: " + e.Forced
-	case e.Outcome == string(rotate.Failed):
+	case e.Outcome == string(rotate.OutcomeFailed):
 		return e.Step + " failed: " + e.Class
 	}
 	return ""
@@ -109,7 +109,7 @@ func undone(secret string, entries []entry, records []rotate.Record) (all []past
 	for _, e := range entries {
 		known := slices.ContainsFunc(records, func(r rotate.Record) bool { return r.Token == e.Rotation }) ||
 			slices.ContainsFunc(all, func(p past) bool { return p.Token == e.Rotation })
-		if e.Secret != secret || e.Step != string(rotate.StepDiscard) || e.Outcome != string(rotate.OK) || known {
+		if e.Secret != secret || e.Step != string(rotate.StepDiscard) || e.Outcome != string(rotate.OutcomeOK) || known {
 			continue
 		}
 		p := past{Secret: secret, Token: e.Rotation, Time: e.Time, Stage: "undone"}
