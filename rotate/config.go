@@ -41,21 +41,25 @@ type Pool interface {
 
 // A Request is what somebody is asked to approve.
 type Request struct {
-	Secret   string
-	Strategy Strategy
-	Rotation string   // the token
-	Concerns []string // Config.Consumers
-	From, To source.Credential
-	Next     Step // what happens at once after the approval
+	Secret   string            // Store.Name
+	Strategy Strategy          // of the target
+	Rotation string            // the token
+	Concerns []string          // Config.Consumers
+	From, To source.Credential // current and pending; printing them shows no secret
+	Next     Step              // what happens at once after the approval
 }
 
 // Config says what a [Rotator] rotates and how. Store and Target are needed;
 // the zero values of the others mean the defaults, and so do negative values.
 type Config struct {
-	Store  Store
+	// Store keeps the versions of the secret.
+	Store Store
+
+	// Target is what the secret is for.
 	Target Target
 
-	// Generate draws the next password. Nil: Target.Next does.
+	// Generate draws the next password, such as generate.Password. Nil is for targets
+	// that draw it themselves, as those for keys do; for others create fails.
 	Generate func() (source.Secret, error)
 
 	// Approve is asked before the first step that changes what the current
@@ -87,10 +91,12 @@ type Config struct {
 	Poll time.Duration
 
 	// Grace is how long a disabled user is kept before it is removed, so that
-	// disabling it can be taken back. If the target is a [Disabler], a user whose
-	// grace is longer than StepTimeout is left to the run that comes by after it:
-	// see Result.Kept and [Rotator.Finish]. Otherwise the rotation waits. Where a user has two passwords, how long the
-	// older one is kept after nobody is seen to use it any more. Zero: none.
+	// disabling it can be taken back. Where a user has two passwords, it is how long
+	// the older one is kept after nobody is seen to use it any more. Zero: none.
+	//
+	// If the target is a [Disabler], a user whose grace is longer than StepTimeout is
+	// left to the next run that comes by after it: see Result.Kept and
+	// [Rotator.Finish]. Otherwise the rotation waits for its end.
 	Grace time.Duration
 
 	// Lock keeps others from rotating the same secret meanwhile: it returns a
@@ -98,7 +104,8 @@ type Config struct {
 	// It saves work; correctness does not depend on it. Nil: no lock.
 	Lock func(ctx context.Context) (unlock func(), err error)
 
-	// Audit receives every step, as it begins and as it ends. Nil: nobody does.
+	// Audit receives every step, as it begins and as it ends, one event after the
+	// other, on the goroutine that rotates. Nil: nobody does.
 	Audit func(Event)
 
 	// Actor is who runs the rotation, for the audit. Empty: $USER at the host, or

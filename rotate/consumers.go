@@ -10,9 +10,9 @@ import (
 
 // A Consumer is an application that uses a secret, or should.
 type Consumer struct {
-	Application string
-	Expected    bool // Config.Consumers names it
-	Sessions    int  // open ones, of all users of the secret
+	Application string // as it calls itself to the database
+	Expected    bool   // Config.Consumers names it
+	Sessions    int    // open ones, of all users of the secret
 	// Behind are those of them that still use an older credential than the current
 	// one: an application whose sessions stay behind does not follow the store.
 	Behind int

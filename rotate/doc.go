@@ -9,6 +9,18 @@
 //  6. retire the one before: disabled first, which can be taken back, then
 //     removed.
 //
+// It is for who runs the rotations: a service, a job on a schedule, a Lambda. Services
+// that only follow a secret which somebody else rotates need package refresh, not this.
+//
+//	target, err := postgres.ParallelRole(&postgres.Config{Admin: admin, Login: login}, "app_owner")
+//	r, err := rotate.New(&rotate.Config{
+//		Store:    file.New("/srv/secrets/orders.json", nil), // of rotate/file
+//		Target:   target,
+//		Generate: func() (source.Secret, error) { return generate.Password(nil) },
+//		Audit:    rotate.LogTo(slog.Default()),
+//	})
+//	result, err := r.Rotate(ctx) // or r.Run, on a schedule
+//
 // A [Store] keeps the versions, a [Target] is the database. Which step breaks
 // the current credential depends on the target's strategy, see [Strategy].
 // Approval comes before the first of them.
@@ -22,4 +34,10 @@
 // is found to be done. Locks save work; that two rotators cannot do harm follows
 // from the store's compare-and-swap and from the token that the target writes in
 // the same transaction as the change.
+//
+// # Interfaces
+//
+// Store, Target and the interfaces beside them stay as they are within a major
+// version: what a later version can make use of comes as an interface of its own, like
+// [Ender], which an implementation may have or not.
 package rotate

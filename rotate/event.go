@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// An Outcome says how a step ended.
+// An Outcome says where a step is: it has begun, or how it has ended.
 type Outcome string
 
 // The outcomes of a step.
 const (
-	OutcomeBegun  Outcome = "begun"
-	OutcomeOK     Outcome = "ok"
-	OutcomeFailed Outcome = "failed"
+	OutcomeBegun  Outcome = "begun"  // another event of the step follows
+	OutcomeOK     Outcome = "ok"     // done
+	OutcomeFailed Outcome = "failed" // Event.Err says why
 )
 
 // An Event is one line of the audit: what was done to which secret, by whom and
@@ -23,23 +23,25 @@ type Event struct {
 	Time     time.Time
 	Secret   string // Store.Name
 	Rotation string // the rotation's token
-	Strategy string
+	Strategy string // Strategy.Name of the target
 	Step     Step
 	Attempt  int    // of this step in this run, from 1
 	From, To string // versions
 	User     string // whom the step is about
 	Actor    string // Config.Actor
 	Approver string // set with approve
-	Host     string
+	Host     string // where this process runs
 	Outcome  Outcome
 	Took     time.Duration // of a step that has ended
 	Class    string        // of the error: see [Class]
-	Err      error
-	Sessions int    // drain: how many are left
-	Forced   string // why a step went on although it should have waited
+	Err      error         // why the step failed; nil: it has not
+	Sessions int           // drain: how many are left
+	Forced   string        // why a step went on although it should have waited
 }
 
-// Class names what kind of error it is, with few values, for metrics.
+// Class names what kind of error it is, with few values, for metrics: "conflict",
+// "running", "unfit", "denied", "undrained" and "mismatch" for what wraps an error of
+// this package, "canceled", "timeout", or "other". It is empty for nil.
 func Class(err error) string {
 	for _, c := range []struct {
 		is   error

@@ -12,21 +12,21 @@ type Stage string
 
 // The stages. A version that is none of these any more has an empty one.
 const (
-	StageCurrent  Stage = "current"
-	StagePending  Stage = "pending"
-	StagePrevious Stage = "previous"
+	StageCurrent  Stage = "current"  // what applications use
+	StagePending  Stage = "pending"  // made by a rotation that has not promoted it
+	StagePrevious Stage = "previous" // current before
 )
 
 // A Record is a version that is or was in a store, without its values.
 type Record struct {
-	Token string
+	Token string    // of the rotation that made it, or the store's own name for it
 	User  string    // empty: the store does not say
 	Time  time.Time // when it was made or became current; zero: the store does not say
-	Stage Stage
+	Stage Stage     // empty: it is none of the three any more
 }
 
-// A Historian is a [Store] that remembers more versions than it keeps. Package
-// rotate's stores are such.
+// A Historian is a [Store] that remembers more versions than it keeps. The stores of
+// the packages below this one do.
 type Historian interface {
 	// History returns the versions that the store knows of, oldest first. Stages
 	// are not looked at.

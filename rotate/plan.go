@@ -10,15 +10,15 @@ import (
 
 // A Status is how a secret stands. It holds no secret.
 type Status struct {
-	Secret   string
-	Strategy Strategy
+	Secret   string   // Store.Name
+	Strategy Strategy // of the target
 
-	Current, Pending, Previous *Info // nil: there is none
-	Applied                    bool  // the pending version has been set in the database
-	Left                       []string
-	Rotated                    time.Time // see [State.Rotated]
-	Next                       Step      // what Rotate would do first
-	Consumers                  []Consumer
+	Current, Pending, Previous *Info      // nil: there is none
+	Applied                    bool       // the pending version has been set in the database
+	Left                       []string   // users of earlier rotations that are not retired yet, oldest first
+	Rotated                    time.Time  // see [State.Rotated]
+	Next                       Step       // what Rotate would do first
+	Consumers                  []Consumer // who uses the secret, or should, by name
 
 	// Mismatch says in words that store and database do not agree; empty: they
 	// do.
@@ -27,8 +27,8 @@ type Status struct {
 
 // Info is one version without its values.
 type Info struct {
-	Token    string
-	User     string
+	Token    string    // of the rotation that made it, or the store's own name for it
+	User     string    // whom it logs in
 	Created  time.Time // zero: not known
 	Accepted bool      // the database lets it log in; of the previous version nobody has tried
 }
@@ -98,7 +98,7 @@ func (s Status) mismatch() string {
 // A Plan is what Rotate would do now.
 type Plan struct {
 	Status
-	Steps []Step
+	Steps []Step // in order; those of Status.Left come first
 }
 
 // Plan looks like [Rotator.Status] and tells the steps of a rotation that would

@@ -28,15 +28,15 @@ func New(c *Config) (*Rotator, error) {
 
 // A Result is what a rotation has come to. It holds no secret.
 type Result struct {
-	Rotation string   // the token; empty: there was nothing to do
-	From, To string   // versions
-	User     string   // that is current now
-	Resumed  bool     // an earlier run had begun it
-	Kept     []string // users that are disabled and kept for Config.Grace
-	Retired  []string // users; where a user has two passwords, the version of the older
-	Approver string
-	Forced   []string // what was not waited for any longer, and why
-	Took     time.Duration
+	Rotation string        // the token; empty: there was nothing to do
+	From, To string        // versions
+	User     string        // that is current now
+	Resumed  bool          // an earlier run had begun it
+	Kept     []string      // users that are disabled and kept for Config.Grace
+	Retired  []string      // users; where a user has two passwords, the version of the older
+	Approver string        // empty: nobody was asked in this run
+	Forced   []string      // what was not waited for any longer, and why
+	Took     time.Duration // by the clock, waits included
 }
 
 // Rotate gives the secret a new credential. A rotation that was broken off is

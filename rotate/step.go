@@ -6,23 +6,24 @@ type Step string
 // The steps, in the order of a rotation that leaves the old user behind. In
 // place, approve comes before set.
 const (
-	StepCreate  Step = "create"
-	StepClear   Step = "clear" // wait until nobody uses the user that set changes
-	StepSet     Step = "set"
-	StepVerify  Step = "verify"
-	StepApprove Step = "approve"
-	StepPromote Step = "promote"
-	StepDrain   Step = "drain"
-	StepDisable Step = "disable"
-	StepRemove  Step = "remove"
+	StepCreate  Step = "create"  // draw the next credential and store it as pending
+	StepClear   Step = "clear"   // wait until nobody uses the user that set changes
+	StepSet     Step = "set"     // make the database accept it
+	StepVerify  Step = "verify"  // log in with it and prove its rights
+	StepApprove Step = "approve" // ask Config.Approve
+	StepPromote Step = "promote" // make it current in the store
+	StepDrain   Step = "drain"   // wait until nobody uses the one before
+	StepDisable Step = "disable" // keep the old user from logging in
+	StepRemove  Step = "remove"  // remove the old user, or the older of two passwords
+)
 
-	StepUndo    Step = "undo"
-	StepDiscard Step = "discard"
-	StepRestore Step = "restore"
-	StepEnd     Step = "end" // the sessions of a user
-
-	// StepDone: nothing is left to do.
-	StepDone Step = "done"
+// The steps of what is no rotation forward, and the absence of any.
+const (
+	StepUndo    Step = "undo"    // take set back
+	StepDiscard Step = "discard" // remove the pending version from the store
+	StepRestore Step = "restore" // make the previous version current again
+	StepEnd     Step = "end"     // end the sessions of a user
+	StepDone    Step = "done"    // nothing is left to do
 )
 
 // facts are what a look at store and database shows.

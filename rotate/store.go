@@ -22,14 +22,15 @@ var (
 type Version struct {
 	// Token names the rotation that made the version. It is the store's own
 	// name for the version and Credential.Version as well.
-	Token      string
+	Token string
+
 	Credential source.Credential
 	Created    time.Time // zero: the store does not say
 }
 
 // A State is what a store holds at one moment.
 type State struct {
-	Current  Version
+	Current  Version  // what applications use
 	Pending  *Version // nil: none
 	Previous *Version // nil: none, or the store keeps none
 }
@@ -47,8 +48,8 @@ func (s State) Rotated() time.Time {
 
 // A Store keeps a secret in versions, of which one is current and one may be
 // pending. Its methods are safe for concurrent use by several processes: each
-// change is a compare-and-swap, and done twice it is done once. The suite in
-// package rotatetest holds a store against this.
+// change is a compare-and-swap, and done twice it is done once. The suite
+// [github.com/rekey-go/rekey/rotate/rotatetest.Store] holds a store against this.
 type Store interface {
 	// Name returns the secret's name, for people.
 	Name() string

@@ -43,8 +43,8 @@ type Change struct {
 // A Target is what credentials are for: a database, or whatever asks for a
 // secret. Its methods may be called again at any time, by any process, and
 // then find done what has been done. A change by a rotation that is older than
-// the last one fails with an error that wraps [ErrConflict]. The suite in
-// package rotatetest holds a target against this.
+// the last one fails with an error that wraps [ErrConflict]. The suite
+// [github.com/rekey-go/rekey/rotate/rotatetest.Target] holds a target against this.
 type Target interface {
 	// Strategy does not change.
 	Strategy() Strategy
