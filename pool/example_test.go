@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rekey-go/rekey/internal/pgserver"
@@ -182,4 +183,20 @@ func ExampleManagedPool_Drained() {
 	defer cancel()
 	fmt.Println(db.Drained(ctx, db.Health().Version)) // it is still the current one
 	// Output: context deadline exceeded
+}
+
+func ExampleClassifyPostgres() {
+	wrong := &pgconn.PgError{Code: "28P01"}     // invalid_password
+	full := &pgconn.PgError{Code: "53300"}      // too_many_connections
+	pgbouncer := &pgconn.PgError{Code: "08P01"} // whatever it was
+	fmt.Println(pool.ClassifyPostgres(wrong) == pool.Rejected,
+		pool.ClassifyPostgres(full) == pool.Unrelated,
+		pool.ClassifyPostgres(pgbouncer) == pool.Doubtful)
+	// Output: true true true
+}
+
+// Who still uses a version is seen in pg_stat_activity: application_name like '%@…'.
+func ExampleVersionTag() {
+	fmt.Println(pool.VersionTag("3f2a6c1e-6d1b-4c58-9d7e-0a1b2c3d4e5f"))
+	// Output: 58-9d7e-0a1b2c3d4e5f
 }

@@ -55,3 +55,10 @@ func ExampleNewForTokens() {
 	}
 	// Output: mysql: AllowCleartextPasswords is refused, as it would send the password as it is: TLS does not verify the server; set tls=true or the name of a TLS configuration that verifies the server
 }
+
+func ExampleClassify() {
+	wrong := &driver.MySQLError{Number: 1045, Message: "Access denied"}
+	full := &driver.MySQLError{Number: 1040, Message: "Too many connections"}
+	fmt.Println(mysql.Classify(wrong) == pool.Rejected, mysql.Classify(full) == pool.Unrelated)
+	// Output: true true
+}

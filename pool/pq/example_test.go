@@ -33,3 +33,10 @@ func ExampleNew() {
 	defer db.Close()
 	// Output: refresh: no first credential: environment: field "PGUSER_OF_SHOP" is not set; it should hold the user name
 }
+
+func ExampleClassify() {
+	wrong := &driver.Error{Code: "28P01"} // invalid_password
+	full := &driver.Error{Code: "53300"}  // too_many_connections
+	fmt.Println(pq.Classify(wrong) == pool.Rejected, pq.Classify(full) == pool.Unrelated)
+	// Output: true true
+}

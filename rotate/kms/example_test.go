@@ -92,3 +92,22 @@ func ExampleNew() {
 	// 1 <nil>
 	// a customer's address <nil>
 }
+
+// An application that encrypts much asks the service for its data key once.
+func ExampleDataKey() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	service := kms.Ring(document.File(filepath.Join(dir, "ring.json"), 0o600))
+	credential, err := kms.NewKey(ctx, service)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	key, err := kms.DataKey(ctx, service, credential) // for AES-256
+	fmt.Println(len(key), err)
+	// Output: 32 <nil>
+}

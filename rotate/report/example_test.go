@@ -36,3 +36,20 @@ func ExampleMake() {
 	}
 	// Output: orders is used by api and overdue: true map[conflict:1]
 }
+
+// A report each morning, until the service ends.
+func ExampleDaily() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	at := schedule.Func(func(_, now time.Time) time.Time { return now }) // in life, schedule.Cron("0 7 * * *", time.Local)
+	watched := []report.Watched{{Name: "orders", Rotator: orders{}}}
+	err := report.Daily(ctx, at, nil, watched, func(_ context.Context, r report.Report) error {
+		fmt.Println(r.Secrets[0].Name, r.Secrets[0].Consumers[0].Sessions) // in life, mail r.String()
+		cancel()
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// orders 8
+	// context canceled
+}

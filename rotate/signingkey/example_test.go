@@ -10,13 +10,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rekey-go/rekey/source/jwk"
-
 	"github.com/rekey-go/rekey/rotate"
 	"github.com/rekey-go/rekey/rotate/document"
 	"github.com/rekey-go/rekey/rotate/file"
 	"github.com/rekey-go/rekey/rotate/signingkey"
 	"github.com/rekey-go/rekey/source"
+	"github.com/rekey-go/rekey/source/jwk"
 )
 
 // The key that signs tokens is replaced: the next one is published before it signs,
@@ -70,4 +69,27 @@ func ExampleNew() {
 	result, err := r.Rotate(ctx)
 	fmt.Println(result.Retired, err, time.Since(begun) > 300*time.Millisecond)
 	// Output: [key_0] <nil> true
+}
+
+// What is published is served to whoever verifies.
+func ExampleHandler() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	private, err := jwk.Generate(jwk.EdDSA)
+	if err != nil {
+		log.Fatal(err)
+	}
+	published := document.File(filepath.Join(dir, "published.json"), 0o644)
+	if err := signingkey.Publish(context.Background(), published, source.Credential{Username: "key_0", Password: private}); err != nil {
+		log.Fatal(err)
+	}
+
+	answer := httptest.NewRecorder()
+	signingkey.Handler(published, 5*time.Minute).ServeHTTP(answer, httptest.NewRequest("GET", "/.well-known/jwks.json", nil))
+	keys, err := jwk.ParseSet(answer.Body.Bytes())
+	fmt.Println(len(keys), keys["key_0"] != nil, answer.Header().Get("Cache-Control"), err)
+	// Output: 1 true public, max-age=300 <nil>
 }

@@ -25,3 +25,17 @@ func Example() {
 	fmt.Println(algorithm, public.ID, public.KeyType, public.Curve)
 	// Output: ES256 key_1 EC P-256
 }
+
+func ExampleParseSet() {
+	published := `{"keys": [
+		{"kty": "OKP", "kid": "key_1", "use": "sig", "alg": "EdDSA", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+		{"kty": "a kind of tomorrow", "kid": "key_2"}]}`
+	keys, err := jwk.ParseSet([]byte(published))
+	for id, public := range keys {
+		fmt.Printf("%s %T\n", id, public)
+	}
+	fmt.Println(err)
+	// Output:
+	// key_1 ed25519.PublicKey
+	// <nil>
+}
