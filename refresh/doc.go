@@ -7,7 +7,16 @@
 // lease is renewed in its place.
 //
 //	r, err := refresh.New(ctx, src, nil)
-//	snap, err := r.Latest(ctx)   // an atomic load while the credential is good
+//	defer r.Close()
+//	snap, err := r.Latest(ctx) // an atomic load while the credential is good
+//
+// For a pool, pool.Open does this by itself; make a Refresher to share one credential
+// among several pools, or for a secret that is no database login: [Derive] keeps any
+// value that is made of a credential as fresh as it. Packages refresh/apikey,
+// refresh/tlsconfig and refresh/keyset do so for API keys, certificates and signing keys.
+//
+// [Refresher.Attach], [Attachment] and [Hold] are for who writes a pool, or anything
+// else that can tell whether a credential works.
 //
 // # Leases
 //
@@ -29,9 +38,9 @@
 // 8 and those of ten seconds 6, whatever fails. Leases that are revoked, but
 // rejected again and again at the login, are replaced at once, after 1 s, 2 s, 4 s
 // and so on up to 2 min.
-//
+package refresh
+
 // The way of a credential: fetch (loop.go) → gate (gate.go) → generation
 // (generation.go) → holds by logins (attach.go) → retirement and revocation
 // (retire.go), with room for another lease (room.go). When to do what is in
 // schedule.go and trial.go, which are pure.
-package refresh

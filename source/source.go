@@ -5,8 +5,19 @@
 // Manager); [Static], [Env] and [Fallback] are here, and any closure is a
 // source by way of [Func].
 //
+// A store of your own takes one function:
+//
+//	src := source.Func(func(ctx context.Context) (source.Credential, error) {
+//		login, err := store.Login(ctx, "orders")
+//		return source.Credential{Username: login.User, Password: source.NewSecret(login.Password)}, err
+//	})
+//	db, err := pool.Open(ctx, "postgres://db.internal/app?sslmode=verify-full", src, nil)
+//
 // A source keeps no schedule. Package refresh asks it again before what it
 // said has ended, and shares the answer among all pools of the process.
+//
+// [Source], [Watcher], [CandidateSource] and [Lease] stay as they are within a major
+// version; what else a source may be able to do comes as an interface of its own.
 package source
 
 import "context"

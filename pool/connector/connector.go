@@ -2,6 +2,16 @@
 // database/sql that has a [driver.Connector]. Packages that know their driver,
 // such as pool/mysql, count sockets as they close; here a connection counts
 // until database/sql closes it.
+//
+//	dialer, err := connector.New(&connector.Config{
+//		Open: func(_ context.Context, c source.Credential) (driver.Connector, error) {
+//			config := base.Clone() // of your driver
+//			config.User, config.Password = c.Username, c.Password.Reveal()
+//			return yourdriver.NewConnector(config)
+//		},
+//		Classify: func(err error) pool.Verdict { … },
+//	})
+//	db, err := pool.OpenDB(ctx, dialer, refresher, nil)
 package connector
 
 import (

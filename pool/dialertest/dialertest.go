@@ -1,5 +1,12 @@
 // Package dialertest holds any [pool.Dialer] against the rules of its interface,
 // on a real server. Import it from tests only.
+//
+//	func TestConformance(t *testing.T) {
+//		dialertest.Run(t, func(t *testing.T) dialertest.Harness {
+//			db := newDatabase(t) // yours, with the table orders
+//			return dialertest.Harness{Dialer: db.Dialer(), CreateUser: db.CreateUser, SetPassword: db.SetPassword /* … */}
+//		})
+//	}
 package dialertest
 
 import (

@@ -1,5 +1,10 @@
 // Package mysql lets pools of package pool log in to MySQL and MariaDB through
 // github.com/go-sql-driver/mysql.
+//
+//	config, err := driver.ParseDSN("tcp(db.internal:3306)/shop?tls=true") // of go-sql-driver/mysql
+//	dialer, err := mysql.New(config)
+//	r, err := refresh.New(ctx, src, nil)
+//	db, err := pool.OpenDB(ctx, dialer, r, nil) // a *sql.DB for life
 package mysql
 
 import (

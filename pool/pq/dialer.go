@@ -1,6 +1,10 @@
 // Package pq lets pools of package pool log in to PostgreSQL through
 // github.com/lib/pq. New code is better served by [pool.Postgres], which is
 // over pgx.
+//
+//	config, err := driver.NewConfig("postgres://db.internal/shop?sslmode=verify-full") // of lib/pq
+//	r, err := refresh.New(ctx, src, nil)
+//	db, err := pool.OpenDB(ctx, pq.New(config), r, nil) // a *sql.DB for life
 package pq
 
 import (

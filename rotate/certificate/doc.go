@@ -1,7 +1,16 @@
-// Package certificate rotates the certificate of a TLS server. The private key is
-// the password of the credential, in PKCS #8 as PEM; the chain, its own certificate
-// first, is the field "tls.crt" (package source/keypair reads both). The user name stays what it is: the server's name,
-// for people. The steps mean:
+// Package certificate rotates the certificate of a TLS server:
+//
+//	target, err := certificate.New(&certificate.Config{
+//		Issue:    issue, // has your authority sign a request
+//		Names:    []string{"shop.example"},
+//		Document: document.File("/etc/shop/tls.json", 0o640),
+//		Address:  "shop.example:443",
+//	})
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target})
+//
+// The private key is the password of the credential, in PKCS #8 as PEM; the chain, its
+// own certificate first, is the field "tls.crt" (package source/keypair reads both). The
+// user name stays what it is: the server's name, for people. The steps mean:
 //
 //   - create: a key is drawn here, and the authority issues a certificate for it
 //     ([Config.Issue]), which is checked: chain, names, key, time. One that is issued

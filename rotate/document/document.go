@@ -3,6 +3,9 @@
 // else has written it meanwhile. [File] keeps it in a file; other places, such as
 // an object store with conditional writes or a ConfigMap, need the two methods of
 // [Store].
+//
+//	keys := document.File("/srv/keys.json", 0o644)
+//	err := document.Change(ctx, keys, func(old []byte) ([]byte, error) { return with(old, next) })
 package document
 
 import (

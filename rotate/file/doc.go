@@ -3,6 +3,10 @@
 //
 //	{"username": "app", "password": "…", "host": "db.internal", "port": 5432}
 //
+// It is for one machine, and for files that a tool carries to others:
+//
+//	r, err := rotate.New(&rotate.Config{Store: file.New("/srv/secrets/orders.json", nil), Target: target})
+//
 // Applications read this file and nothing else. A rotation writes it once, when
 // it promotes: user name, password and the key "rekey_version", which holds the
 // rotation's token; all other keys stay. The pending and the previous version

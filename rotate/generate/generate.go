@@ -6,6 +6,10 @@
 //   - [JWTSecret] for HMAC signatures,
 //   - [For] by the name of a kind, with the defaults of each.
 //
+// They go into [github.com/rekey-go/rekey/rotate.Config].Generate:
+//
+//	Generate: func() (source.Secret, error) { return generate.Password(nil) },
+//
 // Every character is drawn by rejection sampling: all are equally likely. What
 // would have less than [LeastBits] of entropy is refused, unless asked for.
 // When random bytes cannot be read there is an error and no secret.

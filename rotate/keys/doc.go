@@ -3,6 +3,9 @@
 // is behind a [Keeper], a small interface that users write for their provider;
 // packages signingkey and kms have ready ones.
 //
+//	target, err := keys.New(&keys.Config{Keeper: provider}) // yours
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target, Grace: 24 * time.Hour})
+//
 // A key is a credential: its ID is the user name, its secret the password. The
 // steps of a rotation mean:
 //

@@ -1,4 +1,8 @@
-// Package kms rotates keys that a key management service keeps and never shows.
+// Package kms rotates keys that a key management service keeps and never shows:
+//
+//	target, err := kms.New(&kms.Config{Service: service, InUse: encryptAnew}) // service: of rotate/aws/kmskey, or yours
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target, Grace: 30 * 24 * time.Hour})
+//
 // The key's ID is the user name of the credential; its password is a data key of 32
 // bytes, encrypted under it, in base64. Applications that encrypt much have the
 // service decrypt it and use it themselves; for all it proves that the key is still

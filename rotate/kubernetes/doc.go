@@ -1,4 +1,9 @@
-// Package kubernetes keeps the versions of a secret in Secrets of Kubernetes.
+// Package kubernetes keeps the versions of a secret in Secrets of Kubernetes:
+//
+//	config, err := rest.InClusterConfig()
+//	clients, err := kubernetes.NewForConfig(config) // of client-go
+//	store := rekeykubernetes.New(clients.CoreV1(), "prod", "orders", nil) // this package
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target})
 //
 // The Secret that applications read, mounted or as environment, is written once in
 // a rotation: promote is one update that changes user name, password and the key

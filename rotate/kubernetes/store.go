@@ -37,8 +37,8 @@ var (
 )
 
 // A Store keeps one secret. Its methods are safe for concurrent use, by several
-// processes as well. Requests that failed are [*Error]s, keys that are missing or
-// unusable [*source.FieldError]s.
+// processes as well. A request that failed is an [*Error], a key that is missing or
+// unusable a [*source.FieldError].
 type Store struct {
 	name  string
 	place *secrets

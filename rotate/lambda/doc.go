@@ -11,6 +11,12 @@
 //
 //	{"engine": "postgres", "host": …, "port": 5432, "dbname": …, "username": …, "password": …, "masterarn": …}
 //
+// In a program of your own:
+//
+//	config, err := lambda.FromEnvironment(client, os.Getenv)
+//	handler, err := lambda.Handler(config)
+//	awslambda.Start(handler) // of aws-lambda-go
+//
 // cmd/rotate is the program, configured by [FromEnvironment], and terraform/
 // deploys it.
 //

@@ -48,7 +48,7 @@ var steps = map[string]rotate.Step{
 }
 
 // Handler returns a handler for lambda.Start of aws-lambda-go. It is safe for
-// concurrent use. Its errors are [*EventError]s and [*StepError]s and never hold
+// concurrent use. Its errors are of the types [*EventError] and [*StepError] and never hold
 // a value of a secret.
 func Handler(c *Config) (func(context.Context, events.SecretsManagerSecretRotationEvent) error, error) {
 	switch {

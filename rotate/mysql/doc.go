@@ -7,6 +7,11 @@
 //   - [SingleUser]: the password changes in place. From set to promote, new logins
 //     with the current one fail.
 //
+// For example:
+//
+//	target, err := mysql.DualPassword(&mysql.Config{Admin: admin, Login: login}) // a *sql.DB, a *mysql.Config of the driver
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target, Generate: generatePassword})
+//
 // # Rights of the rotator's own user
 //
 // All targets change users and look at sessions:

@@ -9,6 +9,15 @@
 //     owns everything and holds all rights, and removes it when it has drained.
 //     [PlanMove] is the way there from grants to a user itself.
 //
+// For example:
+//
+//	login, err := pgx.ParseConfig("postgres://db.internal/shop?sslmode=verify-full")
+//	target, err := postgres.ParallelRole(&postgres.Config{
+//		Admin: func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, adminURL) },
+//		Login: login,
+//	}, "app_owner")
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target, Generate: generatePassword})
+//
 // Passwords never travel in SQL, where logs and statistics would keep them: the
 // statements hold the SCRAM verifier, which [Verifier] computes. [Ident] and
 // [Literal] write what statements such as ALTER ROLE, which take no parameters,

@@ -8,6 +8,10 @@
 //
 // [Validate] checks an interval against the time that connections live.
 //
+//	quarter, err := schedule.For(schedule.DatabasePassword, "orders")
+//	s, err := schedule.Within(quarter, schedule.Window{Days: []time.Weekday{time.Sunday}, Start: 2 * time.Hour, End: 4 * time.Hour})
+//	err = rotator.Run(ctx, s, failed)
+//
 // Everything here is a function of the times that are passed in: no clock is
 // read, nothing waits, and two processes that ask the same get the same answer.
 //

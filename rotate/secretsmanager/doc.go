@@ -1,6 +1,13 @@
 // Package secretsmanager keeps the versions of a secret in AWS Secrets Manager,
 // by the labels that it has for that: AWSCURRENT, AWSPENDING and AWSPREVIOUS.
 //
+//	cfg, err := config.LoadDefaultConfig(ctx) // of aws-sdk-go-v2/config: region and credentials
+//	store := secretsmanager.New(sdk.NewFromConfig(cfg), "prod/orders", nil) // sdk: its service/secretsmanager
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target})
+//
+// As a rotation function that Secrets Manager calls by itself, see package
+// rotate/lambda.
+//
 // A rotation's token is the ID of its version. The secret is a JSON object with
 // user name and password, as Amazon RDS writes it; a new version keeps all other
 // keys (engine, host, port, dbname, masterarn) of the current one.

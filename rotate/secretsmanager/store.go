@@ -40,8 +40,9 @@ var (
 )
 
 // A Store keeps one secret. Its methods are safe for concurrent use, by several
-// processes as well. Requests that failed are [*secretsmanager.Error]s, keys that
-// are missing or unusable [*source.FieldError]s.
+// processes as well. A request that failed is a
+// [*github.com/rekey-go/rekey/source/secretsmanager.Error], a key that is missing or
+// unusable a [*source.FieldError].
 type Store struct {
 	client Client
 	id     string

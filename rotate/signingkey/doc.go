@@ -1,5 +1,15 @@
 // Package signingkey rotates the keys that sign tokens (JWT) and publishes their
-// public halves as a JWK Set (RFC 7517). The private key is the password of the
+// public halves as a JWK Set (RFC 7517):
+//
+//	published := document.File("/srv/keys/published.json", 0o644)
+//	target, err := signingkey.New(&signingkey.Config{
+//		Document: published, URL: "https://issuer.example/.well-known/jwks.json", Algorithm: jwk.EdDSA,
+//		Propagation: 15 * time.Minute, Lifetime: time.Hour,
+//	})
+//	r, err := rotate.New(&rotate.Config{Store: store, Target: target, StepTimeout: 20 * time.Minute, DrainTimeout: 2 * time.Hour})
+//	http.Handle("GET /.well-known/jwks.json", signingkey.Handler(published, 5*time.Minute))
+//
+// The private key is the password of the
 // credential, in PKCS #8 as PEM; its "kid" is the user name. The steps mean:
 //
 //   - create: a key is drawn, and stored with nobody knowing.

@@ -1,5 +1,9 @@
 // Package vaultkv keeps the versions of a secret in version 2 of Vault's
-// key-value engine.
+// key-value engine. It is for secrets that Vault keeps and does not make: for databases
+// that Vault itself has a role of, see package source/vault.
+//
+//	client, err := api.NewClient(api.DefaultConfig()) // address and token from VAULT_ADDR and VAULT_TOKEN
+//	r, err := rotate.New(&rotate.Config{Store: vaultkv.New(client, "secret", "orders", nil), Target: target})
 //
 // The engine numbers its versions and has no stages: whatever was written last
 // is what readers get. So the pending version lies beside the secret, at a path

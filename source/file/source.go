@@ -2,6 +2,14 @@
 // date: a Kubernetes Secret volume, the CSI secrets store, Vault Agent, a
 // deployment tool.
 //
+// It is the simplest way to follow a store: whatever brings the secret to the machine
+// stays as it is, and the service needs no access to the store.
+//
+//	src := file.JSON("/run/secrets/db.json", nil) // {"username": "app", "password": "…"}
+//	db, err := pool.Open(ctx, "postgres://db.internal/app?sslmode=verify-full", src, nil)
+//
+// [JSON], [Dotenv], [Dir] and [Pgpass] read what others write, [Custom] the rest.
+//
 // A [Source] reads its file anew at every call and watches it by file system
 // events and by polling, both shared by all sources of the process. Events
 // are for speed; the poll is for file systems and mounts that send none.

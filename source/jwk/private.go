@@ -1,6 +1,11 @@
 // Package jwk has the keys that sign tokens (JWT): private halves as secrets, PKCS #8
 // as PEM, and public halves as JSON Web Keys (RFC 7517). Package rotate/signingkey
-// rotates them, package refresh/keyset signs and verifies with them.
+// rotates them, package refresh/keyset signs and verifies with them. This one is for who
+// makes a first key, or serves keys that somebody else rotates:
+//
+//	secret, err := jwk.Generate(jwk.EdDSA) // to be stored
+//	private, algorithm, err := jwk.Private(secret)
+//	public, err := jwk.New("key_1", private.Public()) // to be published, in a jwk.Set
 package jwk
 
 import (

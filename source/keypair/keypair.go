@@ -1,7 +1,11 @@
 // Package keypair reads TLS key pairs out of credentials: the private key is the
 // password, in PKCS #8 or as crypto/tls takes it, as PEM; the chain is the field
 // "tls.crt", its own certificate first. Package rotate/certificate writes such
-// credentials, package refresh/tlsconfig serves them.
+// credentials, package refresh/tlsconfig serves them; use this one to read them without
+// either:
+//
+//	pair, err := keypair.Pair(credential)
+//	config := &tls.Config{Certificates: []tls.Certificate{*pair}}
 package keypair
 
 import (

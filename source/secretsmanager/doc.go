@@ -6,6 +6,10 @@
 // become fields of the credential. The credential's Version is the ID of the
 // secret's version.
 //
+//	cfg, err := config.LoadDefaultConfig(ctx) // of aws-sdk-go-v2/config: region and credentials
+//	src := secretsmanager.New(sdk.NewFromConfig(cfg), "prod/orders", nil) // sdk: its service/secretsmanager
+//	db, err := pool.Open(ctx, "postgres://db.internal/app?sslmode=verify-full", src, nil)
+//
 // # What it costs
 //
 // The refresher looks every five minutes, shortened by up to a fifth of jitter:

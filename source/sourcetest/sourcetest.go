@@ -1,6 +1,13 @@
 // Package sourcetest helps to test sources. [Run] holds any [source.Source]
 // against the rules of its interface; [Script] is a store in memory that tests
 // of a source's users can direct. Import it from tests only.
+//
+//	func TestConformance(t *testing.T) {
+//		sourcetest.Run(t, func(t *testing.T) sourcetest.Harness {
+//			store := newStore(t) // yours, with a credential in it
+//			return sourcetest.Harness{Source: store.Source(), Rotate: store.Rotate, Break: store.Break, Mend: store.Mend}
+//		})
+//	}
 package sourcetest
 
 import (

@@ -9,6 +9,14 @@
 // [Login] keeps the token that they need: it logs in by any [api.AuthMethod],
 // renews the token, and logs in again when that is not possible any more.
 //
+//	client, err := api.NewClient(api.DefaultConfig()) // address from VAULT_ADDR
+//	auth, err := kubernetes.NewKubernetesAuth("orders") // of vault/api/auth, or another
+//	session, err := vault.Login(ctx, client, auth, nil)
+//	defer session.Close() // after the pool is closed, as it ends all leases
+//	src := vault.Dynamic(nil, "database/creds/orders", &vault.Options{Session: session})
+//	db, err := pool.Open(ctx, "postgres://db.internal/app?sslmode=verify-full", src, nil)
+//	defer db.Close()
+//
 // # What ends a dynamic credential
 //
 // The earliest of: the lease, the role's maximum (seen when a renewal grants

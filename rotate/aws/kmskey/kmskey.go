@@ -1,6 +1,8 @@
 // Package kmskey rotates keys of AWS KMS: [New] is a service for package
 // rotate/kms.
 //
+//	target, err := kms.New(&kms.Config{Service: kmskey.New(client, "orders", nil)})
+//
 // The keys of a secret carry two tags: "rekey:secret" with its name, which people
 // put on the first key, and "rekey:label", which rotations write. Keys without the
 // first are never touched. KMS cannot list keys by tag, so all keys of the account
