@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	// ErrNone is wrapped by errors of a [Keeper] that has no key of that ID.
-	ErrNone = errors.New("there is no such key")
+	// ErrNotFound is wrapped by errors of a [Keeper] that has no key of that ID.
+	ErrNotFound = errors.New("there is no such key")
 
 	// ErrExists is wrapped by errors of a [Registrar] that has a key of that ID
 	// already.

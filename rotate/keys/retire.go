@@ -49,7 +49,7 @@ func (t *target) list(ctx context.Context) ([]marked, error) {
 	return all, nil
 }
 
-// find returns an error that wraps [ErrNone] if there is no such key.
+// find returns an error that wraps [ErrNotFound] if there is no such key.
 func (t *target) find(ctx context.Context, id string) (marked, error) {
 	all, err := t.list(ctx)
 	if err != nil {
@@ -64,7 +64,7 @@ func pick(all []marked, id string) (marked, error) {
 			return k, nil
 		}
 	}
-	return marked{}, fmt.Errorf("keys: key %q: %w", id, ErrNone)
+	return marked{}, fmt.Errorf("keys: key %q: %w", id, ErrNotFound)
 }
 
 // mark writes another state into the label of a key, if it is another.
@@ -79,7 +79,7 @@ func (t *target) mark(ctx context.Context, k marked, s state) error {
 // Sessions asks an [Observer].
 func (t *target) Sessions(ctx context.Context, id string) (int, error) {
 	if _, err := t.find(ctx, id); err != nil {
-		if errors.Is(err, ErrNone) {
+		if errors.Is(err, ErrNotFound) {
 			return 0, nil
 		}
 		return 0, err
@@ -116,7 +116,7 @@ func (t *target) Disable(ctx context.Context, id string) error {
 	}
 	k, err := pick(all, id)
 	switch {
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, ErrNotFound):
 		return nil
 	case !k.ours():
 		return fmt.Errorf("keys: key %q has nothing to do with rotations: %w", id, rotate.ErrConflict)
@@ -125,16 +125,16 @@ func (t *target) Disable(ctx context.Context, id string) error {
 		return err
 	}
 	if err := t.mark(ctx, k, off); err != nil || !k.Active {
-		return unless(ErrNone, err)
+		return unless(ErrNotFound, err)
 	}
-	return unless(ErrNone, about(id, "it cannot be deactivated", t.keeper.Deactivate(ctx, id)))
+	return unless(ErrNotFound, about(id, "it cannot be deactivated", t.keeper.Deactivate(ctx, id)))
 }
 
 // keep labels the key before k, which only the label of k, soon gone, names.
 func (t *target) keep(ctx context.Context, all []marked, k marked) error {
 	for _, before := range all {
 		if before.ID == k.mark.after && before.mark.state == foreign {
-			return unless(ErrNone, t.mark(ctx, before, set))
+			return unless(ErrNotFound, t.mark(ctx, before, set))
 		}
 	}
 	return nil
@@ -159,7 +159,7 @@ func (t *target) Enable(ctx context.Context, id string) error {
 	if err == nil {
 		err = t.mark(ctx, k, set)
 	}
-	if errors.Is(err, ErrNone) {
+	if errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("keys: key %q is gone: %w", id, rotate.ErrNothing)
 	}
 	return err
@@ -168,7 +168,7 @@ func (t *target) Enable(ctx context.Context, id string) error {
 func (t *target) Remove(ctx context.Context, id string) error {
 	k, err := t.find(ctx, id)
 	switch {
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, ErrNotFound):
 		return nil
 	case err != nil:
 		return err
@@ -179,5 +179,5 @@ func (t *target) Remove(ctx context.Context, id string) error {
 }
 
 func (t *target) drop(ctx context.Context, k marked) error {
-	return unless(ErrNone, about(k.ID, "it cannot be deleted", t.keeper.Delete(ctx, k.ID)))
+	return unless(ErrNotFound, about(k.ID, "it cannot be deleted", t.keeper.Delete(ctx, k.ID)))
 }

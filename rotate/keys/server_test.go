@@ -197,7 +197,7 @@ func (k *keeper) call(ctx context.Context, method, path string, body, answer any
 	defer got.Body.Close()
 	switch {
 	case got.StatusCode == http.StatusNotFound:
-		return got.StatusCode, keys.ErrNone
+		return got.StatusCode, keys.ErrNotFound
 	case got.StatusCode == http.StatusConflict:
 		return got.StatusCode, keys.ErrExists
 	case got.StatusCode >= http.StatusBadRequest:

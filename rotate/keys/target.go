@@ -113,13 +113,13 @@ func (t *target) Set(ctx context.Context, c rotate.Change) error {
 	for {
 		k, err := t.find(ctx, c.To.Username)
 		switch {
-		case errors.Is(err, ErrNone) && t.registrar != nil:
+		case errors.Is(err, ErrNotFound) && t.registrar != nil:
 			err := t.registrar.Register(ctx, c.To, label{set, c.Token, c.From.Username}.String())
 			if errors.Is(err, ErrExists) {
 				continue // now it is found
 			}
 			return about(c.To.Username, "it cannot be registered", err)
-		case errors.Is(err, ErrNone):
+		case errors.Is(err, ErrNotFound):
 			return fmt.Errorf("keys: key %q was undone, or taken for one that was never stored: %w", c.To.Username, rotate.ErrUnfit)
 		case err != nil:
 			return err
@@ -129,7 +129,7 @@ func (t *target) Set(ctx context.Context, c rotate.Change) error {
 		if err = t.mark(ctx, k, set); err == nil && !k.Active {
 			err = about(k.ID, "it cannot be activated", t.keeper.Activate(ctx, k.ID))
 		}
-		if errors.Is(err, ErrNone) {
+		if errors.Is(err, ErrNotFound) {
 			err = fmt.Errorf("keys: key %q was undone meanwhile: %w", k.ID, rotate.ErrUnfit)
 		}
 		return err
@@ -138,7 +138,7 @@ func (t *target) Set(ctx context.Context, c rotate.Change) error {
 
 func (t *target) Applied(ctx context.Context, c rotate.Change) (bool, error) {
 	k, err := t.find(ctx, c.To.Username)
-	if errors.Is(err, ErrNone) {
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return k.mark.state == set && k.mark.token == c.Token && k.Active, err
@@ -164,7 +164,7 @@ func (t *target) Verify(ctx context.Context, c rotate.Change) error {
 func (t *target) Undo(ctx context.Context, c rotate.Change) error {
 	k, err := t.find(ctx, c.To.Username)
 	switch {
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, ErrNotFound):
 		return nil
 	case err != nil:
 		return err

@@ -73,7 +73,7 @@ func (r *ring) at(ctx context.Context, id string, f func(*link)) error {
 				return all, nil
 			}
 		}
-		return nil, fmt.Errorf("kms: %q: %w", id, keys.ErrNone)
+		return nil, fmt.Errorf("kms: %q: %w", id, keys.ErrNotFound)
 	})
 }
 

@@ -97,7 +97,7 @@ func (k *keeper) InUse(ctx context.Context, id string) (n int, err error) {
 			n = 1
 		}
 	})
-	if errors.Is(err, keys.ErrNone) {
+	if errors.Is(err, keys.ErrNotFound) {
 		return 0, nil
 	}
 	return n, err

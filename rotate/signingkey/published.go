@@ -45,7 +45,7 @@ func change(ctx context.Context, d document.Store, id string, f func(*entry)) er
 		}
 		i := slices.IndexFunc(all, func(e entry) bool { return e.JWK.ID == id })
 		if i < 0 {
-			return nil, keys.ErrNone
+			return nil, keys.ErrNotFound
 		}
 		before := all[i]
 		if f(&all[i]); all[i] == before {

@@ -192,7 +192,7 @@ func about(id string, err error) error {
 	case err == nil:
 		return nil
 	case isCode(err, gone...):
-		return fmt.Errorf("kmskey: key %q: %w: %w", id, keys.ErrNone, err)
+		return fmt.Errorf("kmskey: key %q: %w: %w", id, keys.ErrNotFound, err)
 	}
 	return fmt.Errorf("kmskey: key %q: %w", id, err)
 }

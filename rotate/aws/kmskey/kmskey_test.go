@@ -85,9 +85,9 @@ func TestService(t *testing.T) {
 	there[len(there)-1] ^= 1
 	_, err = s.Decrypt(ctx, id, there)
 	require.ErrorIs(t, err, kms.ErrRejected)
-	require.ErrorIs(t, s.Label(ctx, missing, "x"), keys.ErrNone)
-	require.ErrorIs(t, s.Enable(ctx, missing), keys.ErrNone)
-	require.ErrorIs(t, s.Disable(ctx, missing), keys.ErrNone)
+	require.ErrorIs(t, s.Label(ctx, missing, "x"), keys.ErrNotFound)
+	require.ErrorIs(t, s.Enable(ctx, missing), keys.ErrNotFound)
+	require.ErrorIs(t, s.Disable(ctx, missing), keys.ErrNotFound)
 	require.NoError(t, s.Delete(ctx, missing))
 
 	up := line.Down(t)
@@ -100,7 +100,7 @@ func TestService(t *testing.T) {
 		err := f()
 		require.Error(t, err)
 		require.NotErrorIs(t, err, kms.ErrRejected)
-		require.NotErrorIs(t, err, keys.ErrNone)
+		require.NotErrorIs(t, err, keys.ErrNotFound)
 	}
 	up()
 	is("another", true)
