@@ -18,7 +18,9 @@ import (
 type PostgresDialer struct {
 	config *pgx.ConnConfig
 
-	// The hooks of package stdlib, each of which may be nil.
+	// The hooks of package stdlib, each of which may be nil: before a login, with the
+	// user name set and the password not; after it; whenever a connection is lent again;
+	// and whether it is pinged then.
 	BeforeConnect func(context.Context, *pgx.ConnConfig) error
 	AfterConnect  func(context.Context, *pgx.Conn) error
 	ResetSession  func(context.Context, *pgx.Conn) error

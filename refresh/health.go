@@ -21,7 +21,7 @@ const (
 // Health is how a refresher stands at one moment. It holds no secret.
 type Health struct {
 	Name       string    `json:"name"`                   // Options.Name
-	State      State     `json:"state"`                  //
+	State      State     `json:"state"`                  // whether it can be used, and whether all is well
 	Why        string    `json:"why,omitempty"`          // one sentence where State is not fresh
 	Generation uint64    `json:"generation"`             // rises with each changed credential
 	Username   string    `json:"username,omitempty"`     // of the current credential
@@ -34,7 +34,7 @@ type Health struct {
 	Failures   int       `json:"failures"`               // attempts to refresh that failed in a row
 	LastOK     time.Time `json:"last_success,omitzero"`  // when the source last answered well
 	LastError  string    `json:"last_error,omitempty"`   // kept after a recovery, with its time
-	LastFailed time.Time `json:"last_failure,omitzero"`  //
+	LastFailed time.Time `json:"last_failure,omitzero"`  // when LastError happened; zero: never
 	Next       time.Time `json:"next_attempt,omitzero"`  // zero: none planned
 	LiveLeases int       `json:"live_leases"`            // not known to have ended
 	Unrevoked  int       `json:"unrevoked_leases"`       // leases that the store refused to revoke, since start

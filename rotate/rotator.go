@@ -17,7 +17,8 @@ type Rotator struct {
 	config Config
 }
 
-// New returns a rotator. It asks nobody yet.
+// New returns a rotator of what c says, which it copies. It asks nobody yet, and fails if
+// Store or Target is missing, or Target lacks what its strategy needs.
 func New(c *Config) (*Rotator, error) {
 	config, err := c.withDefaults()
 	if err != nil {

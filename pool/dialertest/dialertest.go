@@ -38,7 +38,7 @@ type Harness struct {
 	Password func(text string) string
 
 	// CreateUser creates a user who may log in, and select, insert, update and
-	// delete in orders.
+	// delete in orders. SetPassword and DropUser leave open sessions alone.
 	CreateUser  func(user, password string)
 	SetPassword func(user, password string)
 	DropUser    func(user string)

@@ -43,7 +43,7 @@ type Telemetry struct {
 	names map[names]struct{}
 }
 
-// New makes the instruments. A nil Options means the defaults. It fails only if
+// New makes the instruments. It fails only if
 // the meter provider refuses an instrument.
 func New(opts *Options) (*Telemetry, error) {
 	t := &Telemetry{names: make(map[names]struct{})}

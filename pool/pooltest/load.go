@@ -32,9 +32,9 @@ func StartLoad(t testing.TB, clients int, statement func(ctx context.Context) er
 // A Report is what became of a load's calls. The latencies are at most 1/16
 // too long.
 type Report struct {
-	Statements, Failed  int64
-	P50, P99, P999, Max time.Duration
-	Err                 error // the first few failures, joined; nil: none
+	Statements, Failed  int64         // calls that have ended, and those of them that returned an error
+	P50, P99, P999, Max time.Duration // how long calls took: the median, 99 %, 99.9 % and the slowest
+	Err                 error         // the first few failures, joined; nil: none
 }
 
 // Stop lets each client finish its call and returns what became of all calls.

@@ -4,8 +4,8 @@ import "strings"
 
 // A MissingError lists rights that a role lacks. Use [errors.As] to find it.
 type MissingError struct {
-	Role    string // the session's current_user, quoted where SQL needs it
-	Missing []Missing
+	Role    string    // the session's current_user, quoted where SQL needs it
+	Missing []Missing // at least one
 }
 
 // Missing is one right on one object.

@@ -22,7 +22,9 @@ func (e *WeakError) Error() string {
 }
 
 // A RandomError says that random bytes could not be read. Nothing was made.
-type RandomError struct{ Err error }
+type RandomError struct {
+	Err error // the reader's
+}
 
 func (e *RandomError) Error() string { return "generate: cannot read random bytes: " + e.Err.Error() }
 

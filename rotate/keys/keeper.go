@@ -19,10 +19,10 @@ var (
 
 // A Key is one of those that a keeper has.
 type Key struct {
-	ID      string
-	Label   string // as it was given; empty, or anything else: a rotation has not made it
-	Active  bool   // it is accepted
-	Created time.Time
+	ID      string    // by which the provider names it
+	Label   string    // as it was given; empty, or anything else: a rotation has not made it
+	Active  bool      // it is accepted
+	Created time.Time // zero: the provider does not say
 }
 
 // A Keeper keeps keys for one secret: a provider, or the account of one service

@@ -22,6 +22,7 @@ var ErrRejected = errors.New("the key does not do that")
 // errors holds a plaintext. What it shares with [keys.Keeper] keeps to the rules
 // there; its keys are enabled where those are active.
 type Service interface {
+	// List returns the keys, past every cache, and Label gives one another label.
 	List(ctx context.Context) ([]keys.Key, error)
 	Label(ctx context.Context, id, label string) error
 
@@ -29,6 +30,7 @@ type Service interface {
 	// the first moment.
 	Create(ctx context.Context, label string) (id string, err error)
 
+	// Enable lets a key be used, Disable keeps it from that. What is so already stays.
 	Enable(ctx context.Context, id string) error
 	Disable(ctx context.Context, id string) error
 
@@ -36,12 +38,15 @@ type Service interface {
 	// not show it.
 	Delete(ctx context.Context, id string) error
 
+	// Encrypt and Decrypt fail with an error that wraps [ErrRejected] if it is for the
+	// key or the ciphertext that they do.
 	Encrypt(ctx context.Context, id string, plaintext []byte) ([]byte, error)
 	Decrypt(ctx context.Context, id string, ciphertext []byte) ([]byte, error)
 }
 
 // Config says which keys are rotated. Service is needed.
 type Config struct {
+	// Service keeps the keys.
 	Service Service
 
 	// InUse counts what is still encrypted under an old key. It may encrypt some of
@@ -83,7 +88,8 @@ func newKey(ctx context.Context, s Service, label string) (c source.Credential, 
 	return c, nil
 }
 
-// DataKey has the service decrypt the data key of a credential.
+// DataKey has the service decrypt the data key of a credential: 32 bytes, which are as
+// secret as the key.
 func DataKey(ctx context.Context, s Service, c source.Credential) ([]byte, error) {
 	wrapped, err := base64.StdEncoding.DecodeString(c.Password.Reveal())
 	if err != nil {

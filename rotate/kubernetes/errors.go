@@ -47,7 +47,7 @@ const (
 type Error struct {
 	Verb            string        // as a Role names it: "get", "create" or "update"
 	Namespace, Name string        // of the Secret
-	Kind            Kind          //
+	Kind            Kind          // what to do about it
 	Detail          string        // what else is known, in words; may be empty
 	RetryAfter      time.Duration // as the server says; zero: it does not
 	Err             error         // the cause, a *StatusError of k8s.io/apimachinery if the server answered; may be nil

@@ -31,7 +31,7 @@ func (e *OptionError) Error() string { return "lambda: " + e.Option + " " + e.Pr
 type StepError struct {
 	Step   string // as Secrets Manager calls it
 	Secret string // its ARN
-	Err    error
+	Err    error  // the cause
 }
 
 func (e *StepError) Error() string {

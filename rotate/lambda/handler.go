@@ -34,7 +34,7 @@ type Config struct {
 
 // A Secret is one that is to be rotated.
 type Secret struct {
-	ARN    string
+	ARN    string                // as the event names it
 	State  rotate.State          // what Secrets Manager holds now
 	Client secretsmanager.Client // for what the secret refers to
 }

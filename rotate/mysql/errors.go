@@ -58,7 +58,7 @@ func (e *PrivilegeError) Unwrap() error { return e.Err }
 
 // An AccountError says that an account is not as a rotation needs it.
 type AccountError struct {
-	User    string
+	User    string // of the account
 	Problem string // and what to do, in words
 	Err     error  // the server's
 }

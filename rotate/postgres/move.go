@@ -12,7 +12,7 @@ import (
 // itself, and the user has it as a member of the group: the way from direct
 // grants to [ParallelRole].
 type Move struct {
-	User, Group string
+	User, Group string // from whom to whom
 
 	// Steps are done in this order. None: there is nothing to move.
 	Steps []MoveStep
@@ -20,8 +20,8 @@ type Move struct {
 
 // A MoveStep is one transaction.
 type MoveStep struct {
-	Database   string
-	Statements []string
+	Database   string   // where it is done
+	Statements []string // in this order
 }
 
 // String is SQL, to read or to run by hand, for instance with psql.

@@ -30,7 +30,9 @@ type Rotator interface {
 // A Watched is one of the secrets to report on.
 type Watched struct {
 	// Name is the name of the rotator's store: that of its events.
-	Name    string
+	Name string
+
+	// Rotator is asked for the status of the secret.
 	Rotator Rotator
 
 	// Schedule says when the secret is due. Nil: that is not known.
@@ -40,19 +42,19 @@ type Watched struct {
 // A Report is how secrets stand at a time, and what has happened since the report
 // before.
 type Report struct {
-	Time    time.Time `json:"time"`
-	Since   time.Time `json:"since"` // Steps, Failed and Classes are counted from here
-	Secrets []Secret  `json:"secrets"`
+	Time    time.Time `json:"time"`    // when it was made
+	Since   time.Time `json:"since"`   // Steps, Failed and Classes are counted from here
+	Secrets []Secret  `json:"secrets"` // in the order in which they were given
 }
 
 // A Secret is one line of a report.
 type Secret struct {
-	Name     string    `json:"name"`
-	Strategy string    `json:"strategy,omitempty"`
-	Version  string    `json:"version,omitempty"`
-	User     string    `json:"user,omitempty"`
-	Rotated  time.Time `json:"rotated,omitzero"` // zero: never, as far as the store knows
-	Due      time.Time `json:"due,omitzero"`     // zero: never, or not known; not after Report.Time: overdue
+	Name     string    `json:"name"`               // Watched.Name
+	Strategy string    `json:"strategy,omitempty"` // of its target
+	Version  string    `json:"version,omitempty"`  // that is current
+	User     string    `json:"user,omitempty"`     // of that version
+	Rotated  time.Time `json:"rotated,omitzero"`   // zero: never, as far as the store knows
+	Due      time.Time `json:"due,omitzero"`       // zero: never, or not known; not after Report.Time: overdue
 
 	UnderWay string    `json:"under_way,omitempty"` // the rotation
 	Begun    time.Time `json:"begun,omitzero"`      // zero: not known
@@ -62,8 +64,8 @@ type Secret struct {
 	Consumers []Consumer `json:"consumers,omitempty"` // who uses it, or should
 	Mismatch  string     `json:"mismatch,omitempty"`  // that store and database do not agree, in words
 
-	Steps   int            `json:"steps"` // that have ended
-	Failed  int            `json:"failed"`
+	Steps   int            `json:"steps"`             // that have ended
+	Failed  int            `json:"failed"`            // of those
 	Classes map[string]int `json:"classes,omitempty"` // of failures, see rotate.Class
 
 	Error string `json:"error,omitempty"` // why it could not be looked at
@@ -73,11 +75,11 @@ type Secret struct {
 // still use an older credential than the current one. Where nobody has said who is
 // expected, everybody is.
 type Consumer struct {
-	Application string    `json:"application"`
-	Expected    bool      `json:"expected"`
-	Sessions    int       `json:"sessions"`
-	Behind      int       `json:"behind"`
-	Oldest      time.Time `json:"oldest,omitzero"`
+	Application string    `json:"application"`     // as it calls itself to the database
+	Expected    bool      `json:"expected"`        // see above
+	Sessions    int       `json:"sessions"`        // open ones
+	Behind      int       `json:"behind"`          // of them, those with an older credential
+	Oldest      time.Time `json:"oldest,omitzero"` // when the first of them was opened
 }
 
 // ErrorRate is the part of the steps that failed, from 0 to 1; 0 if there were

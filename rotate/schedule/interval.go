@@ -13,11 +13,11 @@ type Kind string
 
 // The kinds of secrets.
 const (
-	APIKey              Kind = "api_key"
-	DatabasePassword    Kind = "database_password"
-	EncryptionKey       Kind = "encryption_key"
-	ServiceAccountToken Kind = "service_account_token"
-	Certificate         Kind = "certificate"
+	APIKey              Kind = "api_key"               // every 90 days
+	DatabasePassword    Kind = "database_password"     // every 90 days
+	EncryptionKey       Kind = "encryption_key"        // every 365 days
+	ServiceAccountToken Kind = "service_account_token" // every 90 days
+	Certificate         Kind = "certificate"           // before it ends, see BeforeExpiry
 )
 
 // intervals are what is usual for each kind, in days: the shortest and the longest.

@@ -51,8 +51,8 @@ type Config struct {
 // An EarlyError says that not every verifier may have the next key yet. Run the
 // rotation again then.
 type EarlyError struct {
-	ID    string
-	Until time.Time
+	ID    string    // of the next key
+	Until time.Time // every verifier has it then
 }
 
 func (e *EarlyError) Error() string {

@@ -22,7 +22,7 @@ var errUnsettled = errors.New("kept changing while it was read")
 // A SyntaxError says where a file's content stops making sense. It may be half
 // written, so the next read may work. The content itself is never in it.
 type SyntaxError struct {
-	Path    string
+	Path    string // of the file
 	Line    int    // counted from 1
 	Problem string // what was expected, in words
 }

@@ -12,7 +12,7 @@ import (
 type Match struct {
 	Host     string // as in the connection string: a name, an address or a socket directory
 	Port     string // in digits
-	Database string
+	Database string // its name
 	User     string // empty: the user name is the line's
 }
 

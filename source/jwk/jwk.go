@@ -14,15 +14,15 @@ import (
 
 // A Key is a public key as it is published (RFC 7517).
 type Key struct {
-	KeyType   string    `json:"kty"`
-	ID        string    `json:"kid"`
-	Use       string    `json:"use"`
-	Algorithm Algorithm `json:"alg"`
-	Curve     string    `json:"crv,omitempty"`
-	X         string    `json:"x,omitempty"`
-	Y         string    `json:"y,omitempty"`
-	N         string    `json:"n,omitempty"`
-	E         string    `json:"e,omitempty"`
+	KeyType   string    `json:"kty"`           // "OKP", "EC" or "RSA"
+	ID        string    `json:"kid"`           // by which tokens name it
+	Use       string    `json:"use"`           // "sig"
+	Algorithm Algorithm `json:"alg"`           // the one that it signs with
+	Curve     string    `json:"crv,omitempty"` // "Ed25519" or "P-256"
+	X         string    `json:"x,omitempty"`   // of a point, in base64url, as are the others
+	Y         string    `json:"y,omitempty"`   // of a point on P-256
+	N         string    `json:"n,omitempty"`   // RSA: the modulus
+	E         string    `json:"e,omitempty"`   // RSA: the exponent
 }
 
 // A Set is what is published: a JWK Set.
@@ -101,8 +101,9 @@ func (k Key) public() (crypto.PublicKey, bool) {
 	return nil, false
 }
 
-// ParseSet reads what is published. Keys of kinds that this package does not know
-// are left out, as RFC 7517 says.
+// ParseSet reads a JWK Set and returns its keys by their IDs, each of a type that
+// [crypto/ed25519], [crypto/ecdsa] or [crypto/rsa] verifies with. Keys without an ID, those
+// for encryption and kinds that this package does not know are left out, as RFC 7517 says.
 func ParseSet(text []byte) (map[string]crypto.PublicKey, error) {
 	var set struct{ Keys []json.RawMessage }
 	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {

@@ -27,7 +27,7 @@ import (
 // RFC 8037).
 type Algorithm string
 
-// The algorithms.
+// The algorithms that this package knows.
 const (
 	EdDSA Algorithm = "EdDSA" // Ed25519
 	ES256 Algorithm = "ES256" // ECDSA with P-256
@@ -88,7 +88,7 @@ func Private(secret source.Secret) (crypto.Signer, Algorithm, error) {
 	return signer, a, nil
 }
 
-// Known reports whether it is one of those above.
+// Known reports whether it is one that this package knows.
 func (a Algorithm) Known() bool { return a == EdDSA || a == ES256 || a == RS256 }
 
 // algorithm returns the one that a public key is for.

@@ -40,7 +40,7 @@ const (
 type Error struct {
 	Endpoint string // of the database; not shown if there may be a password in it
 	User     string // of the database
-	Kind     Kind   //
+	Kind     Kind   // what to do about it
 	Detail   string // what else is known and what to do, in words; may be empty
 	Err      error  // the cause; may be nil
 }

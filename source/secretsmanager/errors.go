@@ -57,7 +57,7 @@ type Error struct {
 	Op       string // the API's operation, such as "GetSecretValue"
 	SecretID string // name or ARN, as it was given
 	Stage    string // the label asked for; empty: none
-	Kind     Kind   //
+	Kind     Kind   // what to do about it
 	Action   string // what a policy must allow; set for Permission only
 	Detail   string // what else is known, in words; may be empty
 	Err      error  // the cause, a smithy.APIError if AWS answered; may be nil

@@ -32,16 +32,17 @@ const (
 // A Rotation is how the rotation of one secret stands. It holds no part of the
 // secret's value.
 type Rotation struct {
-	Name  string        `json:"name"`
-	ARN   string        `json:"arn"`
-	State RotationState `json:"state"`
+	Name  string        `json:"name"`  // of the secret
+	ARN   string        `json:"arn"`   // of the secret
+	State RotationState `json:"state"` // whether somebody has to look
 
 	Last time.Time `json:"last,omitzero"` // rotated last; zero: never
 	Due  time.Time `json:"due,omitzero"`  // to be rotated by then; zero: not known, or disabled
 
 	// Late is how long ago Due was, also where the secret was never rotated.
-	// Zero: it is to come, or within [RotationOptions.Grace].
-	Late time.Duration `json:"late,omitempty"`
+	// Zero: it is to come, or within [RotationOptions.Grace]. In JSON it is in
+	// nanoseconds.
+	Late time.Duration `json:"late_ns,omitempty"`
 
 	// Unfinished says that AWSPENDING is on another version than AWSCURRENT: a
 	// rotation is under way, or one has failed half-way.

@@ -51,7 +51,7 @@ const (
 type Error struct {
 	Op         string // what was tried: "read", "renew", "revoke", "log in", "look up"
 	Path       string // the request's path, without /v1/
-	Kind       Kind   //
+	Kind       Kind   // what to do about it
 	Capability string // what a policy must grant on Path; set for Permission only
 	Detail     string // what else is known, in words; may be empty
 	Err        error  // the cause, an *api.ResponseError if Vault answered; may be nil

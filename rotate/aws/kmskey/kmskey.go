@@ -51,7 +51,8 @@ const (
 	labelTag  = "rekey:label"
 )
 
-// New returns the symmetric keys that are tagged with the name of a secret.
+// New returns the symmetric keys that are tagged with the name of a secret, as a service
+// for [kms.Config]. It asks nobody yet.
 func New(client *awskms.Client, secret string, opts *Options) kms.Service {
 	var o Options
 	if opts != nil {
