@@ -11,8 +11,8 @@ import (
 	"github.com/rekey-go/rekey/refresh"
 )
 
-// Options adjust a [ManagedPool] or a [ManagedDB]. The zero value, or nil,
-// means the defaults, and so do negative values.
+// Options adjust a [ManagedPool] or a [ManagedDB]. The zero value, or nil, means the
+// defaults, and so does a negative value where no other meaning is given.
 type Options struct {
 	// Refresh is for [Open], which makes a refresher of its own. [New] and
 	// [OpenDB] are given one and ignore it.

@@ -39,8 +39,8 @@ type ManagedPool struct {
 // source names none; pool_max_conns and the other parameters of
 // [pgxpool.ParseConfig] apply. It returns once the first credential has logged
 // in; ctx governs this start only. A server that is away or rejects the
-// credential fails the start at once, so that whoever starts the service
-// decides about trying again.
+// credential ([refresh.ErrRejected]) fails the start at once, so that whoever
+// starts the service decides about trying again.
 func Open(ctx context.Context, connString string, src source.Source, opts *Options) (*ManagedPool, error) {
 	config, err := pgxpool.ParseConfig(connString)
 	if err != nil {

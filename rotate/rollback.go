@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// ErrNothing is wrapped by Rollback where there is nothing to go back to.
+// ErrNothing is wrapped by Rollback where there is nothing to go back to, and by
+// [Disabler] for a user that is not disabled.
 var ErrNothing = errors.New("nothing to go back to")
 
 // Rollback undoes the rotation that is under way: the database accepts the

@@ -40,9 +40,9 @@ type Result struct {
 	Took     time.Duration // by the clock, waits included
 }
 
-// Rotate gives the secret a new credential. A rotation that was broken off is
-// finished, and is the one: no other follows it. Users that are left behind from
-// earlier ones are retired first.
+// Rotate gives the secret a new credential. If an earlier rotation was broken off, it
+// finishes that one and begins no other. Users that are left behind from earlier ones are
+// retired first.
 //
 // An error that wraps [ErrUnfit] means that everything is as it was. After any
 // other error, Rotate goes on where it stopped, and Rollback undoes it.

@@ -37,11 +37,11 @@
 // Attributes:
 //
 //	rekey.credential.name           refresh.Options.Name; on everything
-//	db.client.connection.pool.name  the name given by [Named]; else absent
+//	db.client.connection.pool.name  the name given by Named; else absent
 //	rekey.pool.state                fresh, degraded, expired, disowned, closed
 //	rekey.login.outcome             success, rejected
 //	rekey.generation.role           current, replaced
-//	rekey.generation.number         on connection.count, with [Options.Generations]
+//	rekey.generation.number         on connection.count, with Options.Generations
 //	rekey.operation                 fetch, verify, renew, revoke
 //	error.type                      rejected, expired, closed, disowned, timeout, canceled, an SQLSTATE, the
 //	                                store's error code, a Go type, or _OTHER; absent on success

@@ -1,12 +1,14 @@
 // Package verify proves that a database credential can do the work before
 // anybody gets it. Its checks are what pool.Options.Verify takes:
 //
-//	Verify: verify.All(
-//		verify.Privileges(
-//			verify.On("orders", "select", "insert"),
-//			verify.OnColumns("orders", []string{"item", "qty"}, "update")),
-//		verify.Statements("insert into orders (item, qty) values ($1, $2)"),
-//	)
+//	db, err := pool.Open(ctx, connString, src, &pool.Options{
+//		Verify: verify.All(
+//			verify.Privileges(
+//				verify.On("orders", "select", "insert"),
+//				verify.OnColumns("orders", []string{"item", "qty"}, "update")),
+//			verify.Statements("insert into orders (item, qty) values ($1, $2)"),
+//		),
+//	})
 //
 // From the least intrusive to the most thorough: [Privileges] asks the catalog,
 // [Statements] has the server plan the application's own statements, which
