@@ -12,7 +12,10 @@ import (
 )
 
 // A Dialer makes connections of one database/sql driver. [Postgres] is the one
-// for pgx; packages below this one bring others.
+// for pgx; packages below this one bring others. Its methods are safe for concurrent
+// use. The interface stays as it is within a major version: what else a dialer may be
+// able to do comes as one of its own, like [Prober] and [RightsComparer]. Package
+// dialertest has the suite that holds a dialer against this.
 type Dialer interface {
 	// Dial logs in once with the credential of l. The driver's connection must
 	// call l.Check in ResetSession, l.Valid in IsValid, l.Denied when a

@@ -9,7 +9,8 @@ import (
 )
 
 // A Consumer uses a refresher's credential for something that can tell whether
-// the credential works: a pool, whose Verify logs in.
+// the credential works: a pool, whose Verify logs in. The interface stays as it is
+// within a major version.
 type Consumer interface {
 	// Verify proves that the credential of s works here. It is called with
 	// the current credential when the consumer attaches and with every

@@ -17,7 +17,7 @@ import (
 var ErrChanged = errors.New("the document has changed meanwhile")
 
 // A Store keeps one document. Its methods are safe for concurrent use, by several
-// processes as well.
+// processes as well. The interface stays as it is within a major version.
 type Store interface {
 	// Read returns the document, past every cache, and a name for what it is now. A
 	// document that is not there is empty and no error.

@@ -28,7 +28,8 @@ type Key struct {
 // A Keeper keeps keys for one secret: a provider, or the account of one service
 // with it. It is a [Registrar] or a [Drawer] as well, and may be an [Observer]. Its
 // methods are safe for concurrent use, by several processes as well, and none of
-// its errors holds a secret.
+// its errors holds a secret. Like those of package rotate, the interfaces here stay as
+// they are within a major version.
 type Keeper interface {
 	// List returns the keys, past every cache. Keys of others may be among them.
 	List(ctx context.Context) ([]Key, error)

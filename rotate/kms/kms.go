@@ -20,7 +20,8 @@ var ErrRejected = errors.New("the key does not do that")
 
 // A Service keeps keys. Its methods are safe for concurrent use, and none of its
 // errors holds a plaintext. What it shares with [keys.Keeper] keeps to the rules
-// there; its keys are enabled where those are active.
+// there; its keys are enabled where those are active. The interface stays as it is
+// within a major version.
 type Service interface {
 	// List returns the keys, past every cache, and Label gives one another label.
 	List(ctx context.Context) ([]keys.Key, error)

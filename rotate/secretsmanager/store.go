@@ -15,7 +15,7 @@ import (
 )
 
 // A Client is what this package needs of a *secretsmanager.Client of
-// aws-sdk-go-v2.
+// aws-sdk-go-v2. A later version may need more of it: let a fake of your own embed one.
 type Client interface {
 	DescribeSecret(ctx context.Context, in *sdk.DescribeSecretInput, opts ...func(*sdk.Options)) (*sdk.DescribeSecretOutput, error)
 	GetSecretValue(ctx context.Context, in *sdk.GetSecretValueInput, opts ...func(*sdk.Options)) (*sdk.GetSecretValueOutput, error)

@@ -12,7 +12,7 @@ import (
 )
 
 // A Client is what this package needs of a *secretsmanager.Client of
-// aws-sdk-go-v2.
+// aws-sdk-go-v2. A later version may need more of it: let a fake of your own embed one.
 type Client interface {
 	GetSecretValue(ctx context.Context, in *secretsmanager.GetSecretValueInput, opts ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 	DescribeSecret(ctx context.Context, in *secretsmanager.DescribeSecretInput, opts ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
