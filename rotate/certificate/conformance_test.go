@@ -1,8 +1,6 @@
 package certificate_test
 
 import (
-	"github.com/rekey-go/rekey/source/keypair"
-
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -26,6 +24,7 @@ import (
 	"github.com/rekey-go/rekey/rotate/rotatetest"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/file"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,8 +1,6 @@
 package certificate_test
 
 import (
-	"github.com/rekey-go/rekey/source/keypair"
-
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -22,6 +20,7 @@ import (
 	"github.com/rekey-go/rekey/rotate/file"
 	"github.com/rekey-go/rekey/rotate/schedule"
 	source "github.com/rekey-go/rekey/source/file"
+	"github.com/rekey-go/rekey/source/keypair"
 )
 
 // The certificate of a server is replaced while it runs: it follows the file that

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -88,7 +89,7 @@ func ExampleHandler() {
 	}
 
 	answer := httptest.NewRecorder()
-	signingkey.Handler(published, 5*time.Minute).ServeHTTP(answer, httptest.NewRequest("GET", "/.well-known/jwks.json", nil))
+	signingkey.Handler(published, 5*time.Minute).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/.well-known/jwks.json", nil))
 	keys, err := jwk.ParseSet(answer.Body.Bytes())
 	fmt.Println(len(keys), keys["key_0"] != nil, answer.Header().Get("Cache-Control"), err)
 	// Output: 1 true public, max-age=300 <nil>
