@@ -8,12 +8,12 @@ BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c
 NESTED = pool/otelpool refresh/keyset rotate/lambda rotate/aws internal/judges internal/faults examples/vault examples/gorm examples/sqlc examples/ent examples/bun examples/sqlx
 # What takes minutes to compile is compiled once, without the race detector: the
 # clients of Docker and Kubernetes, and Prometheus.
-HEAVY  = internal/containertest internal/crashtest rotate/kubernetes examples/rotate-job/kubernetes pool/otelpool/internal/alerttest
+HEAVY  = internal/containertest examples/httpserver internal/crashtest rotate/kubernetes examples/rotate-job/kubernetes pool/otelpool/internal/alerttest
 
 # Modules whose packages others import.
 PUBLIC = . pool/otelpool refresh/keyset rotate/lambda rotate/aws rotate/kubernetes
 
-# Vault's command line, for where no vault is in PATH.
+# Vault's command line, for the agent and the container.
 AGENT = examples/vault/agent
 
 TESTFLAGS =
@@ -50,7 +50,7 @@ compiler:
 ## vault: the real Vault for the tests, which takes minutes to build the first time
 vault:
 	go run ./internal/vaultserver/prepare
-	command -v vault >/dev/null || go -C $(AGENT) build -tags minimal -o /dev/null .
+	go -C $(AGENT) build -tags minimal -o /dev/null .
 
 ## kubernetes: the real API server for the tests, which takes minutes to build the first
 ## time
