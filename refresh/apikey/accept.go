@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/refresh/internal/bystander"
 	"github.com/rekey-go/rekey/refresh/internal/overlap"
 )
 
@@ -73,7 +74,7 @@ func NewAcceptor(ctx context.Context, r *refresh.Refresher, opts *AcceptorOption
 	if err != nil {
 		return nil, err
 	}
-	if a.pins, err = r.Attach(ctx, bystander{}); err != nil {
+	if a.pins, err = bystander.Attach(ctx, r); err != nil {
 		a.keys.Close()
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/refresh/internal/bystander"
 )
 
 // Options adjust a [Transport]. The zero value, or nil, means the defaults, and so
@@ -71,18 +72,12 @@ func New(ctx context.Context, r *refresh.Refresher, origin string, opts *Options
 	if t.key, err = refresh.Derive(ctx, r, t.form.parse); err != nil {
 		return nil, err
 	}
-	if t.pins, err = r.Attach(ctx, bystander{}); err != nil {
+	if t.pins, err = bystander.Attach(ctx, r); err != nil {
 		t.key.Close()
 		return nil, err
 	}
 	return t, nil
 }
-
-// bystander has a say about nothing. It is attached for its pins.
-type bystander struct{}
-
-func (bystander) Verify(context.Context, refresh.Snapshot) error { return nil }
-func (bystander) Changed()                                       {}
 
 // Close stops following the refresher. Requests go on with the last key.
 func (t *Transport) Close() {

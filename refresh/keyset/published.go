@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/rekey-go/rekey/refresh"
+	"github.com/rekey-go/rekey/refresh/internal/bystander"
 	"github.com/rekey-go/rekey/source"
 	"github.com/rekey-go/rekey/source/jwk"
 )
@@ -97,7 +98,7 @@ func NewVerifier(ctx context.Context, r *refresh.Refresher, opts *VerifierOption
 	if err != nil {
 		return nil, err
 	}
-	pins, err := r.Attach(ctx, bystander{})
+	pins, err := bystander.Attach(ctx, r)
 	if err != nil {
 		keys.Close()
 		return nil, err
@@ -107,12 +108,6 @@ func NewVerifier(ctx context.Context, r *refresh.Refresher, opts *VerifierOption
 	}
 	return &Verifier{keys, pins, opts.withDefaults()}, nil
 }
-
-// bystander has a say about nothing. It is attached for its pins.
-type bystander struct{}
-
-func (bystander) Verify(context.Context, refresh.Snapshot) error { return nil }
-func (bystander) Changed()                                       {}
 
 // Close stops following the refresher. The last keys go on to verify.
 func (v *Verifier) Close() {
