@@ -1,0 +1,99 @@
+package riverorders_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rekey-go/rekey/examples/orders"
+	"github.com/rekey-go/rekey/examples/orders/orderstest"
+	riverorders "github.com/rekey-go/rekey/examples/river"
+	"github.com/rekey-go/rekey/pool"
+)
+
+func TestStore(t *testing.T) {
+	orderstest.Pool(t, func(t *testing.T, db *pool.ManagedPool) orders.Store {
+		migrateAsOwner(t, db)
+		jobs, log := start(t, db, db, river.Config{PollOnly: true})
+		t.Cleanup(func() { require.Empty(t, log.all()) })
+		return riverorders.New(db, jobs)
+	})
+}
+
+// migrateAsOwner migrates through a pool beside db that acts as the owner of
+// the tables.
+func migrateAsOwner(t *testing.T, db *pool.ManagedPool) {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(db.Config().ConnString())
+	require.NoError(t, err)
+	var owner string
+	require.NoError(t, db.QueryRow(t.Context(), "select tableowner from pg_tables where tablename = 'orders'").Scan(&owner))
+	config.ConnConfig.RuntimeParams["role"] = owner
+	acting, err := pool.New(t.Context(), config, db.Refresher(), nil)
+	require.NoError(t, err)
+	defer acting.Close()
+	require.NoError(t, riverorders.Migrate(t.Context(), acting.Pool))
+}
+
+func TestOrdersAreShippedOnceWhileRiverPolls(t *testing.T) {
+	storm(t, func(t *testing.T, w addWorker) *shop { return open(t, w) }, func(t *testing.T, s *shop) {
+		require.Empty(t, s.log.all(), "River has noticed nothing")
+	})
+}
+
+func TestOrdersAreShippedOnceWhileRiverListens(t *testing.T) {
+	storm(t, func(t *testing.T, w addWorker) *shop { return listening(t, time.Millisecond, 0, w) }, func(t *testing.T, s *shop) {
+		cut := s.queue.Health().Severed
+		require.Positive(t, cut)
+		require.Zero(t, s.db.Health().Severed, "nobody else is cut")
+		t.Logf("%d listeners cut", cut)
+		for _, line := range s.log.all() {
+			require.Contains(t, line, "Notifier: ", "only the listener has noticed anything")
+		}
+	})
+}
+
+// tick is a job that comes again and again.
+type tick struct{}
+
+func (tick) Kind() string { return "tick" }
+
+// storm has orders placed and shipped through twenty rotations.
+func storm(t *testing.T, open func(*testing.T, addWorker) *shop, check func(*testing.T, *shop)) {
+	var ticks atomic.Int64
+	s := open(t, func(workers *river.Workers, db *pool.ManagedPool) {
+		river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[tick]) error {
+			ticks.Add(1)
+			return db.Ping(ctx)
+		}))
+	})
+	s.jobs.PeriodicJobs().Add(river.NewPeriodicJob(river.PeriodicInterval(200*time.Millisecond),
+		func() (river.JobArgs, *river.InsertOpts) { return tick{}, nil }, nil))
+	goesOn := func() {
+		before := ticks.Load()
+		require.Eventually(t, func() bool { return ticks.Load() > before+1 }, patience, 10*time.Millisecond, "the periodic job goes on")
+	}
+	goesOn()
+	leader := s.leader(t)
+
+	orderstest.Storm(t, s.Server, s.store, s.db, s.queue)
+	n := s.shipped(t)
+	goesOn()
+	require.Equal(t, leader, s.leader(t), "the same one has led all the time")
+	s.flawless(t)
+	t.Logf("%d orders, each shipped once; the periodic job ran %d times; no attempt of a job failed", n, ticks.Load())
+	check(t, s)
+}
+
+// leader says who leads River's clients, and since when.
+func (s *shop) leader(t *testing.T) (leader string) {
+	t.Helper()
+	require.NoError(t, s.owner.QueryRow(t.Context(),
+		"select leader_id || ' since ' || elected_at from river_leader where expires_at > now()").Scan(&leader))
+	return leader
+}
