@@ -33,7 +33,11 @@ type shop struct {
 	jobs  *river.Client[pgx.Tx]
 	store *riverorders.Store
 	log   *log
-	owner *pgxpool.Pool // who looks at what has become of everything
+	admin *pgxpool.Pool // who sees everything
+
+	group   string // owns the tables
+	next    string // the user that newUser makes
+	listens int    // the session that was last seen to listen
 }
 
 // drain is how long a listener may stay where it is cut.
@@ -77,11 +81,23 @@ func migrated(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{Server: pooltest.Postgres(t)}
 	s.Exec(t, orders.Schema)
-	var err error
-	s.owner, err = pgxpool.New(t.Context(), s.OwnerDSN())
+	owner, err := pgxpool.New(t.Context(), s.OwnerDSN())
 	require.NoError(t, err)
-	t.Cleanup(s.owner.Close)
-	require.NoError(t, riverorders.Migrate(t.Context(), s.owner))
+	defer owner.Close()
+	require.NoError(t, riverorders.Migrate(t.Context(), owner))
+
+	config, err := pgxpool.ParseConfig(s.OwnerDSN())
+	require.NoError(t, err)
+	delete(config.ConnConfig.RuntimeParams, "options") // to act as the owner
+	s.admin, err = pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(s.admin.Close)
+
+	require.NoError(t, owner.QueryRow(t.Context(), "select current_user").Scan(&s.group))
+	first, err := s.Store().Credential(t.Context())
+	require.NoError(t, err)
+	s.next = first.Username + "_next"
+	t.Cleanup(func() { s.do(t, "drop role if exists "+s.next) })
 	return s
 }
 
@@ -115,10 +131,38 @@ func start(t *testing.T, db, queue *pool.ManagedPool, config river.Config, extra
 	return jobs, log
 }
 
-// count asks for a number as the owner.
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick, late := time.NewTicker(10*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("not so after %v: %s", patience, what)
+		}
+	}
+}
+
+// within is the time that anything may take.
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// do runs SQL as the administrator.
+func (s *shop) do(t *testing.T, sql string) {
+	t.Helper()
+	_, err := s.admin.Exec(context.WithoutCancel(t.Context()), sql)
+	require.NoError(t, err)
+}
+
+// count asks for a number.
 func (s *shop) count(t *testing.T, sql string, args ...any) (n int) {
 	t.Helper()
-	require.NoError(t, s.owner.QueryRow(t.Context(), sql, args...).Scan(&n))
+	require.NoError(t, s.admin.QueryRow(t.Context(), sql, args...).Scan(&n))
 	return n
 }
 
@@ -127,9 +171,9 @@ func (s *shop) count(t *testing.T, sql string, args ...any) (n int) {
 func (s *shop) shipped(t *testing.T) int {
 	t.Helper()
 	placed := s.count(t, "select count(*) from orders")
-	require.Eventually(t, func() bool {
+	eventually(t, "all jobs are completed", func() bool {
 		return s.count(t, "select count(*) from river_job where kind = 'ship' and state <> 'completed'") == 0
-	}, patience, 50*time.Millisecond, "jobs that are not completed")
+	})
 	require.Equal(t, placed, s.count(t, "select count(*) from river_job where kind = 'ship'"), "a job for each order")
 	require.Equal(t, placed, s.count(t, "select count(*) from shipments"), "a shipment for each order")
 	s.flawless(t)
@@ -139,7 +183,7 @@ func (s *shop) shipped(t *testing.T) int {
 // flawless fails the test if any attempt of any job has failed.
 func (s *shop) flawless(t *testing.T) {
 	t.Helper()
-	rows, err := s.owner.Query(t.Context(), "select kind || ', attempt ' || attempt || ': ' || coalesce(errors[1]::text, '') from river_job where attempt > 1 or errors is not null")
+	rows, err := s.admin.Query(t.Context(), "select kind || ', attempt ' || attempt || ': ' || coalesce(errors[1]::text, '') from river_job where attempt > 1 or errors is not null")
 	require.NoError(t, err)
 	failed, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)

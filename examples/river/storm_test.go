@@ -76,7 +76,7 @@ func storm(t *testing.T, open func(*testing.T, addWorker) *shop, check func(*tes
 		func() (river.JobArgs, *river.InsertOpts) { return tick{}, nil }, nil))
 	goesOn := func() {
 		before := ticks.Load()
-		require.Eventually(t, func() bool { return ticks.Load() > before+1 }, patience, 10*time.Millisecond, "the periodic job goes on")
+		eventually(t, "the periodic job goes on", func() bool { return ticks.Load() > before+1 })
 	}
 	goesOn()
 	leader := s.leader(t)
@@ -93,7 +93,7 @@ func storm(t *testing.T, open func(*testing.T, addWorker) *shop, check func(*tes
 // leader says who leads River's clients, and since when.
 func (s *shop) leader(t *testing.T) (leader string) {
 	t.Helper()
-	require.NoError(t, s.owner.QueryRow(t.Context(),
+	require.NoError(t, s.admin.QueryRow(t.Context(),
 		"select leader_id || ' since ' || elected_at from river_leader where expires_at > now()").Scan(&leader))
 	return leader
 }
