@@ -47,13 +47,18 @@ const drain = 2 * time.Second
 func open(t *testing.T, extra ...addWorker) *shop {
 	t.Helper()
 	s := migrated(t)
-	var err error
-	s.db, err = pool.Open(t.Context(), s.DSN()+"&pool_max_conns=8", s.Store(), nil)
-	require.NoError(t, err)
-	t.Cleanup(s.db.Close)
+	s.db = s.openPool(t, nil)
 	s.queue = s.db
 	s.start(t, river.Config{PollOnly: true}, extra...)
 	return s
+}
+
+func (s *shop) openPool(t *testing.T, opts *pool.Options) *pool.ManagedPool {
+	t.Helper()
+	db, err := pool.Open(t.Context(), s.DSN()+"&pool_max_conns=8", s.Store(), opts)
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	return db
 }
 
 // listening opens a shop whose River listens, on a pool of its own, and polls
