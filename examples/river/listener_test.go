@@ -58,7 +58,7 @@ func TestListenerFollowsWhereItIsCut(t *testing.T) {
 		s.RotateUser(t, s.db, s.queue)
 		rotated := time.Since(began)
 		require.GreaterOrEqual(t, rotated, drain, "it waits for the listener")
-		require.EqualValues(t, n+1, s.queue.Health().Severed)
+		require.GreaterOrEqual(t, s.queue.Health().Severed, uint64(n+1))
 		s.listensAnew(t, listener)
 		t.Logf("rotated in %v with a drain of %v, listens anew %v later", rotated.Round(10*time.Millisecond), drain,
 			(time.Since(began) - rotated).Round(10*time.Millisecond))
