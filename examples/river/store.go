@@ -6,8 +6,8 @@
 // alone, the old credential never drains. So either set PollOnly; a job then
 // waits for up to FetchPollInterval. Or give River a pool of its own with a short
 // [pool.Options.Overstay], and the refresher of all pools a
-// [refresh.Options.Drain]: it is cut that long after a change, and River polls
-// until it listens anew.
+// [refresh.Options.Drain]: the listener is cut that long after a change, and
+// River polls until it listens anew.
 //
 // A worker that holds a transaction holds up the drain. Let it work first and
 // then write down what came of it; JobTimeout is the most that rotations wait.
