@@ -213,7 +213,8 @@ func TestF29OverstayingConnectionsAreReportedAndClosedIfAsked(t *testing.T) {
 				require.NoError(t, hijacked.Close(t.Context()))
 				require.Zero(t, p.Health().Severed)
 			} else {
-				eventually(t, func() bool { return p.Health().Severed == 2 }, "closed")
+				eventually(t, func() bool { return p.Health().Severed == 2 && p.Health().Overstaying == 0 }, "closed")
+				require.Zero(t, p.Health().Connections[1], "and they hold up nobody, used or not")
 				var n int
 				require.Error(t, tx.QueryRow(t.Context(), "select 1").Scan(&n))
 				require.Error(t, tx.Rollback(t.Context()))

@@ -37,6 +37,7 @@ func (k *keeper) run() {
 		}
 		for _, l := range s.sever {
 			_ = l.sever() // whoever uses it sees the error
+			l.Closed()    // and may not come to that for long
 			k.mu.Lock()
 			k.counts.severed++
 			k.mu.Unlock()
