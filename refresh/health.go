@@ -20,25 +20,25 @@ const (
 
 // Health is how a refresher stands at one moment. It holds no secret.
 type Health struct {
-	Name       string    `json:"name"`                   // Options.Name
-	State      State     `json:"state"`                  // whether it can be used, and whether all is well
-	Why        string    `json:"why,omitempty"`          // one sentence where State is not fresh
-	Generation uint64    `json:"generation"`             // rises with each changed credential
-	Username   string    `json:"username,omitempty"`     // of the current credential
-	Version    string    `json:"version"`                // of the current credential
-	Issued     time.Time `json:"issued,omitzero"`        // start of the request that brought it
-	Expires    time.Time `json:"expires,omitzero"`       // zero: no known end
-	Reason     string    `json:"reason,omitempty"`       // which bound sets Expires
-	Renewals   int       `json:"renewals"`               // of leases, since start
-	Rejections int       `json:"rejections"`             // logins that the database rejected in a row
-	Failures   int       `json:"failures"`               // attempts to refresh that failed in a row
-	LastOK     time.Time `json:"last_success,omitzero"`  // when the source last answered well
-	LastError  string    `json:"last_error,omitempty"`   // kept after a recovery, with its time
-	LastFailed time.Time `json:"last_failure,omitzero"`  // when LastError happened; zero: never
-	Next       time.Time `json:"next_attempt,omitzero"`  // zero: none planned
-	LiveLeases int       `json:"live_leases"`            // not known to have ended
-	Unrevoked  int       `json:"unrevoked_leases"`       // leases that the store refused to revoke, since start
-	Refusal    string    `json:"revoke_error,omitempty"` // why the store does not revoke leases, and what to do; empty while it does
+	Name            string    `json:"name"`                   // Options.Name
+	State           State     `json:"state"`                  // whether it can be used, and whether all is well
+	Why             string    `json:"why,omitempty"`          // one sentence where State is not fresh
+	Generation      uint64    `json:"generation"`             // rises with each changed credential
+	Username        string    `json:"username,omitempty"`     // of the current credential
+	Version         string    `json:"version"`                // of the current credential
+	Issued          time.Time `json:"issued,omitzero"`        // start of the request that brought it
+	Expires         time.Time `json:"expires,omitzero"`       // zero: no known end
+	Reason          string    `json:"reason,omitempty"`       // which bound sets Expires
+	Renewals        int       `json:"renewals"`               // of leases, since start
+	Rejections      int       `json:"rejections"`             // logins that the database rejected in a row
+	Failures        int       `json:"failures"`               // attempts to refresh that failed in a row
+	LastSuccess     time.Time `json:"last_success,omitzero"`  // when the source last answered well
+	LastError       string    `json:"last_error,omitempty"`   // kept after a recovery, with its time
+	LastFailure     time.Time `json:"last_failure,omitzero"`  // when LastError happened; zero: never
+	NextAttempt     time.Time `json:"next_attempt,omitzero"`  // zero: none planned
+	LiveLeases      int       `json:"live_leases"`            // not known to have ended
+	UnrevokedLeases int       `json:"unrevoked_leases"`       // leases that the store refused to revoke, since start
+	RevokeError     string    `json:"revoke_error,omitempty"` // why the store does not revoke leases, and what to do; empty while it does
 }
 
 // status is what the refresher remembers of its attempts; guarded by its mu.
@@ -65,14 +65,14 @@ func (r *Refresher) Health() Health {
 		Generation: g.number, Username: c.Username, Version: c.Version,
 		Issued: c.Issued, Expires: c.Expires, Reason: c.Reason,
 		Renewals: r.status.renewals, Rejections: g.trial.rejections,
-		Failures: r.status.failures, LastOK: r.status.lastSuccess, LastFailed: r.status.lastFailure,
-		Next: r.status.nextAttempt, LiveLeases: len(r.live(time.Now())), Unrevoked: r.status.revokeFailures,
+		Failures: r.status.failures, LastSuccess: r.status.lastSuccess, LastFailure: r.status.lastFailure,
+		NextAttempt: r.status.nextAttempt, LiveLeases: len(r.live(time.Now())), UnrevokedLeases: r.status.revokeFailures,
 	}
 	if r.status.lastErr != nil {
 		h.LastError = r.status.lastErr.Error()
 	}
 	if r.status.refusal != nil {
-		h.Refusal = r.status.refusal.Error()
+		h.RevokeError = r.status.refusal.Error()
 	}
 	if c := r.candidate.Load(); c != nil && alive(time.Now(), *c) {
 		h.LiveLeases++

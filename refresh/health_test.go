@@ -23,10 +23,10 @@ func TestHealth(t *testing.T) {
 		assert.Equal(t, refresh.Health{
 			Name: "orders", State: refresh.Fresh, Generation: 1, Username: "u1", Version: h.Version,
 			Issued: h.Issued, Expires: h.Issued.Add(time.Hour), Reason: "lease",
-			LastOK: h.Issued, Next: h.Next, LiveLeases: 1,
+			LastSuccess: h.Issued, NextAttempt: h.NextAttempt, LiveLeases: 1,
 		}, h)
 		assert.NotEmpty(t, h.Version)
-		assert.True(t, h.Next.After(h.Issued.Add(20*time.Minute-1)))
+		assert.True(t, h.NextAttempt.After(h.Issued.Add(20*time.Minute-1)))
 		require.NoError(t, r.Trouble())
 
 		down(s)
@@ -36,7 +36,7 @@ func TestHealth(t *testing.T) {
 		assert.Contains(t, h.Why, "the last good credential serves")
 		assert.Positive(t, h.Failures)
 		assert.Equal(t, errAway.Error(), h.LastError)
-		assert.True(t, h.LastFailed.After(h.LastOK))
+		assert.True(t, h.LastFailure.After(h.LastSuccess))
 		require.NoError(t, r.Trouble(), "logins are possible")
 
 		r.Invalidate(1)

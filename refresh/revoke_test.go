@@ -201,7 +201,7 @@ func TestF09_RefusedRevocationIsReported(t *testing.T) {
 		s.FailRevoke(errDenied)
 		require.NoError(t, r.Refresh(t.Context()))
 		advance(time.Minute)
-		assert.Equal(t, 1, r.Health().Unrevoked)
+		assert.Equal(t, 1, r.Health().UnrevokedLeases)
 		began := time.Now()
 		err := r.Shutdown(t.Context())
 		require.ErrorIs(t, err, errDenied)

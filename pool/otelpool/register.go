@@ -169,7 +169,7 @@ func (o *observed) observe(to metric.Observer) {
 	to.ObserveInt64(o.denied, integer(h.Denied), o.base)
 	to.ObserveInt64(o.takenBack, integer(h.TakenBack), o.base)
 	to.ObserveInt64(o.renewals, int64(h.Renewals), o.base)
-	to.ObserveInt64(o.unrevoked, int64(h.Unrevoked), o.base)
+	to.ObserveInt64(o.unrevoked, int64(h.UnrevokedLeases), o.base)
 }
 
 var roles = []string{"current", "replaced"}

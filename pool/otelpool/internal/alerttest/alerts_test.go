@@ -165,7 +165,7 @@ func TestOtherAlerts(t *testing.T) {
 		"RekeyConnectionsOverstaying": {func(h *pool.Health) { h.Overstaying = 2 }, 15 * time.Minute},
 		"RekeyRolloverStuck":          {func(h *pool.Health) { h.Connections[2] = 1; h.Connections[1] = 1 }, time.Hour},
 		"RekeyCredentialTakenBack":    {func(h *pool.Health) { h.TakenBack = 1 }, 0},
-		"RekeyLeaseUnrevoked":         {func(h *pool.Health) { h.Unrevoked = 1 }, 0},
+		"RekeyLeaseUnrevoked":         {func(h *pool.Health) { h.UnrevokedLeases = 1 }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scrapes := record(t, time.Minute, 6*time.Hour, func(*testing.T) (pool.Reporter, func(time.Duration)) {
