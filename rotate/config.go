@@ -83,9 +83,9 @@ type Config struct {
 	// still be in use. Zero: 10 min.
 	DrainTimeout time.Duration
 
-	// Force goes on when DrainTimeout has ended, and says so in the audit. By
+	// ForceDrain goes on when DrainTimeout has ended, and says so in the audit. By
 	// default the rotation stops there, and the next run waits again.
-	Force bool
+	ForceDrain bool
 
 	// Poll is how often sessions are counted while waiting. Zero: 1 s.
 	Poll time.Duration

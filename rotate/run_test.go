@@ -158,7 +158,7 @@ func TestForceNeedsANumber(t *testing.T) {
 			d := newDatabase(parallel)
 			d.users["one"].sessions = 3
 			r, _ := newRotator(t, d, func(c *rotate.Config) {
-				c.Force, c.DrainTimeout = true, time.Minute
+				c.ForceDrain, c.DrainTimeout = true, time.Minute
 				c.Audit = func(e rotate.Event) {
 					if e.Step == rotate.StepDrain && e.Outcome == rotate.OutcomeBegun && !counts {
 						d.set(func(d *database) { d.down = context.DeadlineExceeded })

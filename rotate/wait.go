@@ -73,7 +73,7 @@ func (r *run) undrained(ctx context.Context, user string, why error) (left int, 
 	switch left, err = r.config.Target.Sessions(ctx, user); {
 	case err != nil:
 		return 0, fmt.Errorf("%w after %v, and by how many sessions cannot be found out: %w", ErrUndrained, r.config.DrainTimeout, err)
-	case r.config.Force:
+	case r.config.ForceDrain:
 		return left, nil
 	}
 	return left, fmt.Errorf("%w by %d sessions after %v: %w", ErrUndrained, left, r.config.DrainTimeout, why)

@@ -153,7 +153,7 @@ func (j job) config(in *injector) (*rotate.Config, error) {
 		return nil, err
 	}
 	c := &rotate.Config{
-		Store: store, Target: target, Poll: time.Millisecond, DrainTimeout: cmp.Or(j.Drain, 20*time.Second), Force: j.Force,
+		Store: store, Target: target, Poll: time.Millisecond, DrainTimeout: cmp.Or(j.Drain, 20*time.Second), ForceDrain: j.Force,
 		Generate: func() (source.Secret, error) { panic("nothing is drawn here") },
 	}
 	if in != nil {

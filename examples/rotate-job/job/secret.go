@@ -84,6 +84,6 @@ func (s *secret) rotator(approve func(context.Context, rotate.Request) (string, 
 		Store: s.store, Target: s.target.Target, Lock: s.target.lock,
 		Generate: func() (source.Secret, error) { return generate.Password(nil) },
 		Approve:  approve, Consumers: s.Consumers, Actor: s.call.by, Audit: s.call.audit.event(s.Name),
-		DrainTimeout: time.Duration(s.Drain), Grace: time.Duration(s.Grace), Force: s.Force,
+		DrainTimeout: time.Duration(s.Drain), Grace: time.Duration(s.Grace), ForceDrain: s.Force,
 	})
 }
