@@ -1,6 +1,5 @@
-// Package faults has the network and the server fail during rollovers: toxiproxy
-// slows, cuts and resets connections to a real PostgreSQL, or that is restarted,
-// while clients never stop and credentials are rotated all the time. A statement
-// may fail only of a session or a login that the outage broke; its tests know
-// which one each statement used.
+// Package faults has the network and servers fail under clients that never stop
+// and says of each failed statement whether the outage excuses it: only one of a
+// session or a login that the outage broke is. Its own tests fail PostgreSQL
+// during rollovers; internal/soak has everything fail for longer.
 package faults

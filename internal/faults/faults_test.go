@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/rekey-go/rekey/internal/faults"
 	"github.com/rekey-go/rekey/internal/pgserver/pgtest"
 	"github.com/rekey-go/rekey/refresh"
 )
@@ -26,34 +27,8 @@ type fault struct {
 	breaks bool // sessions; a slow network does not
 }
 
-var faults = []fault{
+var table = append(toxics(), []fault{
 	{name: "none", begin: func(*storm) {}, end: func(*storm) {}, lasts: 3 * time.Second},
-	{
-		name:  "latency",
-		begin: func(s *storm) { s.proxy.add("latency", "downstream", map[string]any{"latency": 200}) },
-		end:   func(s *storm) { s.proxy.remove("latency", "downstream") },
-		lasts: 3 * time.Second,
-	},
-	{
-		name:  "bandwidth",
-		begin: func(s *storm) { s.proxy.add("bandwidth", "downstream", map[string]any{"rate": 20}) },
-		end:   func(s *storm) { s.proxy.remove("bandwidth", "downstream") },
-		lasts: 3 * time.Second,
-	},
-	{
-		name:   "reset",
-		begin:  func(s *storm) { s.proxy.add("reset_peer", "downstream", map[string]any{"timeout": 0}) },
-		end:    func(s *storm) { s.proxy.remove("reset_peer", "downstream") },
-		lasts:  time.Second,
-		breaks: true,
-	},
-	{
-		name:   "black hole",
-		begin:  func(s *storm) { s.proxy.add("timeout", "downstream", map[string]any{"timeout": 0}) },
-		end:    func(s *storm) { s.proxy.remove("timeout", "downstream") },
-		lasts:  3 * time.Second,
-		breaks: true,
-	},
 	{
 		name:   "cut",
 		begin:  func(s *storm) { s.proxy.Stop() },
@@ -86,12 +61,29 @@ var faults = []fault{
 		},
 		breaks: true,
 	},
+}...)
+
+func toxics() (all []fault) {
+	for _, toxic := range faults.Toxics {
+		f := fault{
+			name:   toxic.Name,
+			begin:  func(s *storm) { require.NoError(s.t, s.proxy.Add(toxic.Kind, toxic.Attributes)) },
+			end:    func(s *storm) { require.NoError(s.t, s.proxy.Remove(toxic.Kind)) },
+			lasts:  3 * time.Second,
+			breaks: toxic.Breaks,
+		}
+		if toxic.Kind == "reset_peer" { // which makes for many logins
+			f.lasts = time.Second
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 func TestFaultsDuringRollovers(t *testing.T) {
 	server := pgtest.New(t, nil)
 	for _, d := range designs {
-		for _, f := range faults {
+		for _, f := range table {
 			t.Run(d.name+"/"+f.name, func(t *testing.T) { f.strike(t, startStorm(t, d, server)) })
 		}
 	}
@@ -106,33 +98,33 @@ func (f fault) strike(t *testing.T, s *storm) {
 	before, done := s.pool.Health(), s.rotations()
 
 	s.rollover()
-	o := outage{begun: time.Now()}
+	o := faults.Outage{Begun: time.Now()}
 	s.hasty.Store(f.breaks) // what is rotated meanwhile nobody can follow
 	f.begin(s)
 	pause(f.lasts)
 	s.hasty.Store(false)
 	f.end(s)
-	o.ended = time.Now()
-	served := s.recovered(o.ended)
+	o.Ended = time.Now()
+	served := s.recovered(o.Ended)
 	s.rollover()
 	s.rollover()
 	statements := s.end() // after the last rotation has been completed
 
 	after, rotations := s.pool.Health(), s.rotations()-done
-	failures := s.witness.all()
+	failures := s.witness.Take()
 	var last time.Duration
 	unexcused := 0
 	for _, failure := range failures {
-		last = max(last, failure.ended.Sub(o.ended))
-		if !f.breaks || !o.excuses(failure) {
+		last = max(last, failure.Ended.Sub(o.Ended))
+		if !f.breaks || !o.Excuses(failure) {
 			if unexcused++; unexcused <= 5 {
-				t.Errorf("failed %v after the end of the outage: %v", failure.ended.Sub(o.ended).Round(time.Millisecond), failure)
+				t.Errorf("failed %v after the end of the outage: %v", failure.Ended.Sub(o.Ended).Round(time.Millisecond), failure)
 			}
 		}
 	}
 	logins, rejected := int(after.Logins-before.Logins), int(after.LoginsRejected-before.LoginsRejected)
 	t.Logf("outage of %v; all served again after %v, last failure after %v; %d statements, %d failed; %d rotations, %d logins, %d rejected",
-		o.ended.Sub(o.begun).Round(time.Millisecond), served.Round(time.Millisecond), last.Round(time.Millisecond),
+		o.Ended.Sub(o.Begun).Round(time.Millisecond), served.Round(time.Millisecond), last.Round(time.Millisecond),
 		statements, len(failures), rotations, logins, rejected)
 	require.Zero(t, unexcused, "statements failed for another reason than the outage")
 	require.Less(t, served, recovery)

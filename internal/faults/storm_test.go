@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rekey-go/rekey/internal/faults"
 	"github.com/rekey-go/rekey/internal/pgserver"
 	"github.com/rekey-go/rekey/internal/storm/load"
 	"github.com/rekey-go/rekey/internal/storm/rotation"
@@ -41,12 +42,12 @@ type managed interface {
 // A design is one kind of pool, opened through the proxy.
 type design struct {
 	name string
-	open func(t *testing.T, dsn string, w *witness, r *refresh.Refresher, opts *pool.Options) (managed, func(context.Context) error)
+	open func(t *testing.T, dsn string, w *faults.Witness, r *refresh.Refresher, opts *pool.Options) (managed, func(context.Context) error)
 }
 
 var designs = []design{{"ManagedPool", openPool}, {"ManagedDB", openDB}}
 
-func openPool(t *testing.T, dsn string, w *witness, r *refresh.Refresher, opts *pool.Options) (managed, func(context.Context) error) {
+func openPool(t *testing.T, dsn string, w *faults.Witness, r *refresh.Refresher, opts *pool.Options) (managed, func(context.Context) error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	require.NoError(t, err)
 	config.MaxConns = maxConns
@@ -60,7 +61,7 @@ func openPool(t *testing.T, dsn string, w *witness, r *refresh.Refresher, opts *
 	}
 }
 
-func openDB(t *testing.T, dsn string, w *witness, r *refresh.Refresher, opts *pool.Options) (managed, func(context.Context) error) {
+func openDB(t *testing.T, dsn string, w *faults.Witness, r *refresh.Refresher, opts *pool.Options) (managed, func(context.Context) error) {
 	config, err := pgx.ParseConfig(dsn)
 	require.NoError(t, err)
 	config.Tracer = w
@@ -80,13 +81,13 @@ func openDB(t *testing.T, dsn string, w *witness, r *refresh.Refresher, opts *po
 type storm struct {
 	t        *testing.T
 	server   *pgserver.Server
-	proxy    *proxy
+	proxy    faults.Proxy
 	rotation *rotation.Rotation
 	pool     managed
-	witness  *witness
+	witness  *faults.Witness
 
 	loads []*load.Load
-	last  [clients]progress // of each client
+	last  [clients]faults.Progress // of each client
 
 	// rotating is held while a rotation speaks to the server, and by those who
 	// take the server away.
@@ -97,16 +98,9 @@ type storm struct {
 	rotator  sync.WaitGroup
 }
 
-// progress is how soon a client is served.
-type progress struct {
-	mu    sync.Mutex
-	since time.Time // zero: nobody asks
-	first time.Time // end of the first success that began after since
-}
-
 func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
 	t.Helper()
-	s := &storm{t: t, server: server, witness: newWitness(), rotated: make(chan struct{}, 1)}
+	s := &storm{t: t, server: server, witness: faults.NewWitness(), rotated: make(chan struct{}, 1)}
 	var err error
 	s.rotation, err = rotation.New(t.Context(), server)
 	require.NoError(t, err)
@@ -115,7 +109,9 @@ func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
 		require.Eventually(t, func() bool { return s.sessions() == 0 }, patience, 10*time.Millisecond, "sessions are left")
 	})
 	host, port := server.Addr()
-	s.proxy = newProxy(t, host+":"+strconv.Itoa(int(port)))
+	s.proxy, err = faults.NewProxy("postgres", host+":"+strconv.Itoa(int(port)))
+	require.NoError(t, err)
+	t.Cleanup(s.proxy.Stop)
 
 	logger := slog.New(slog.DiscardHandler)
 	if os.Getenv("REKEY_TEST_LOG") != "" {
@@ -133,12 +129,12 @@ func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
 	for i := range clients {
 		s.loads = append(s.loads, load.Start(context.Background(), 1, func(ctx context.Context) error {
 			begun := time.Now()
-			err := s.witness.watch(ctx, statement)
+			err := s.witness.Watch(ctx, statement)
 			if err != nil {
 				pause(5 * time.Millisecond) // as clients do
 				return err
 			}
-			s.last[i].note(begun)
+			s.last[i].Served(begun)
 			return nil
 		}))
 	}
@@ -146,14 +142,6 @@ func startStorm(t *testing.T, d design, server *pgserver.Server) *storm {
 	s.stop = cancel
 	s.rotator.Go(func() { s.rotate(ctx) })
 	return s
-}
-
-func (p *progress) note(begun time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.first.IsZero() && !p.since.IsZero() && begun.After(p.since) {
-		p.first = time.Now()
-	}
 }
 
 // rotate rotates without an end: the next one begins when the pool has drained
@@ -229,21 +217,13 @@ func (s *storm) rollover() {
 func (s *storm) recovered(since time.Time) time.Duration {
 	s.t.Helper()
 	for i := range s.last {
-		s.last[i].mu.Lock()
-		s.last[i].since, s.last[i].first = since, time.Time{}
-		s.last[i].mu.Unlock()
+		s.last[i].Ask(since)
 	}
 	var latest time.Duration
 	for i := range s.last {
 		p := &s.last[i]
-		require.Eventually(s.t, func() bool {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return !p.first.IsZero()
-		}, patience, time.Millisecond, "client %d is served again", i)
-		p.mu.Lock()
-		latest = max(latest, p.first.Sub(since))
-		p.mu.Unlock()
+		require.Eventually(s.t, func() bool { return !p.First().IsZero() }, patience, time.Millisecond, "client %d is served again", i)
+		latest = max(latest, p.First().Sub(since))
 	}
 	return latest
 }
