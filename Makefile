@@ -5,7 +5,7 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 BENCHSTAT     = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Modules beside the root one: they hold what is heavy or only for tests.
-NESTED = pool/otelpool refresh/keyset rotate/lambda rotate/aws internal/judges internal/faults examples/vault examples/gorm examples/sqlc examples/ent examples/bun examples/sqlx
+NESTED = pool/otelpool refresh/keyset rotate/lambda rotate/aws internal/judges internal/faults examples/vault examples/gorm examples/sqlc examples/ent examples/bun examples/sqlx examples/river internal/soak
 # What takes minutes to compile is compiled once, without the race detector: the
 # clients of Docker and Kubernetes, and Prometheus.
 HEAVY  = internal/containertest examples/httpserver internal/crashtest rotate/kubernetes examples/rotate-job/kubernetes pool/otelpool/internal/alerttest
@@ -20,8 +20,9 @@ TESTFLAGS =
 FUZZTIME  = 30s
 BENCH     = .
 COUNT     = 10
+SOAK      = 10m
 
-.PHONY: all test test-root test-nested vault kubernetes compiler lint vuln api bench bench-smoke fuzz crash
+.PHONY: all test test-root test-nested vault kubernetes compiler lint vuln api bench bench-smoke fuzz crash soak
 
 all: lint test
 
@@ -40,6 +41,10 @@ test-nested: compiler vault kubernetes
 ## hours. REKEY_CRASH_SEED=… repeats what was drawn
 crash: vault kubernetes
 	REKEY_CRASH=all go -C internal/crashtest test -timeout 6h -parallel 4 $(TESTFLAGS)
+
+## soak: three drivers on real servers for SOAK, while everything goes wrong that can
+soak: vault
+	go -C internal/soak run . -for $(SOAK)
 
 # The race detector needs a C compiler.
 compiler:
