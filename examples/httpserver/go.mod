@@ -8,9 +8,9 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/moby/moby/api v1.55.0
 	github.com/prometheus/client_golang v1.24.1
-	github.com/rekey-go/rekey v0.0.0
-	github.com/rekey-go/rekey/internal/containertest v0.0.0
-	github.com/rekey-go/rekey/pool/otelpool v0.0.0
+	github.com/rekey-go/rekey v0.1.0
+	github.com/rekey-go/rekey/internal/containertest v0.1.0
+	github.com/rekey-go/rekey/pool/otelpool v0.1.0
 	github.com/stretchr/testify v1.12.1
 	github.com/testcontainers/testcontainers-go v0.44.0
 	github.com/testcontainers/testcontainers-go/modules/postgres v0.44.0

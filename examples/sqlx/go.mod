@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/jmoiron/sqlx v1.4.0
-	github.com/rekey-go/rekey v0.0.0
+	github.com/rekey-go/rekey v0.1.0
 	github.com/stretchr/testify v1.12.1
 )
 

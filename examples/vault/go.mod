@@ -6,7 +6,7 @@ require (
 	github.com/hashicorp/vault/api v1.22.0
 	github.com/hashicorp/vault/api/auth/approle v0.11.0
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/rekey-go/rekey v0.0.0
+	github.com/rekey-go/rekey v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 )

@@ -9,8 +9,8 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/hashicorp/vault/api v1.22.0
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/rekey-go/rekey v0.0.0
-	github.com/rekey-go/rekey/rotate/kubernetes v0.0.0
+	github.com/rekey-go/rekey v0.1.0
+	github.com/rekey-go/rekey/rotate/kubernetes v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 	k8s.io/api v0.35.10

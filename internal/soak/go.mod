@@ -8,10 +8,10 @@ require (
 	github.com/hashicorp/vault/api/auth/approle v0.11.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/lib/pq v1.12.3
-	github.com/rekey-go/rekey v0.0.0
-	github.com/rekey-go/rekey/examples/vault v0.0.0
-	github.com/rekey-go/rekey/internal/faults v0.0.0
-	github.com/rekey-go/rekey/pool/otelpool v0.0.0
+	github.com/rekey-go/rekey v0.1.0
+	github.com/rekey-go/rekey/examples/vault v0.1.0
+	github.com/rekey-go/rekey/internal/faults v0.1.0
+	github.com/rekey-go/rekey/pool/otelpool v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel/sdk/metric v1.46.0
 	go.uber.org/goleak v1.3.0

@@ -3,7 +3,7 @@ module github.com/rekey-go/rekey/rotate/kubernetes
 go 1.25.0
 
 require (
-	github.com/rekey-go/rekey v0.0.0
+	github.com/rekey-go/rekey v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
 	k8s.io/api v0.35.10

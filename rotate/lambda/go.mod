@@ -9,7 +9,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/secretsmanager v1.50.9
 	github.com/hashicorp/hcl/v2 v2.25.0
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/rekey-go/rekey v0.0.0
+	github.com/rekey-go/rekey v0.1.0
 	github.com/stretchr/testify v1.12.1
 )
 

@@ -3,7 +3,7 @@ module github.com/rekey-go/rekey/examples/rotate-job/kubernetes
 go 1.25.0
 
 require (
-	github.com/rekey-go/rekey v0.0.0
+	github.com/rekey-go/rekey v0.1.0
 	k8s.io/api v0.35.10 // indirect
 	k8s.io/apimachinery v0.35.10 // indirect
 	k8s.io/client-go v0.35.10
@@ -90,6 +90,6 @@ replace github.com/rekey-go/rekey => ../../..
 replace github.com/rekey-go/rekey/rotate/kubernetes => ../../../rotate/kubernetes
 
 require (
-	github.com/rekey-go/rekey/rotate/kubernetes v0.0.0
+	github.com/rekey-go/rekey/rotate/kubernetes v0.1.0
 	github.com/stretchr/testify v1.12.1
 )

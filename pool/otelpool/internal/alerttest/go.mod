@@ -7,8 +7,8 @@ require (
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.70.1
 	github.com/prometheus/prometheus v0.313.0
-	github.com/rekey-go/rekey v0.0.0
-	github.com/rekey-go/rekey/pool/otelpool v0.0.0
+	github.com/rekey-go/rekey v0.1.0
+	github.com/rekey-go/rekey/pool/otelpool v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/otel/exporters/prometheus v0.68.0
 	go.opentelemetry.io/otel/sdk/metric v1.46.0
