@@ -55,7 +55,7 @@ compiler:
 ## vault: the real Vault for the tests, which takes minutes to build the first time
 vault:
 	go run ./internal/vaultserver/prepare
-	go -C $(AGENT) build -tags minimal -o /dev/null .
+	go -C $(AGENT) build -tags minimal -gcflags='all=-l -dwarf=false' -o /dev/null .
 
 ## kubernetes: the real API server for the tests, which takes minutes to build the first
 ## time

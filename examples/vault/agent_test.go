@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rekey-go/rekey/internal/buildonce"
+
 	"github.com/hashicorp/vault/api"
 	"github.com/stretchr/testify/require"
 
@@ -111,7 +113,7 @@ func vaultProgram(t *testing.T) string {
 	}
 	built.once.Do(func() {
 		built.path = filepath.Join(built.dir, "vault")
-		cmd := exec.Command("go", "build", "-tags=minimal", "-buildvcs=false", "-ldflags=-s -w", "-o", built.path, ".")
+		cmd := exec.Command("go", "build", "-tags=minimal", "-buildvcs=false", "-ldflags=-s -w", buildonce.Quick, "-o", built.path, ".")
 		cmd.Dir = "agent"
 		cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 		built.out, built.err = cmd.CombinedOutput()

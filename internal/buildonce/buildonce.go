@@ -26,6 +26,11 @@ type Program struct {
 	Flags []string // of go build
 }
 
+// Quick compiles in two thirds of the time: nothing is inlined, and there is no
+// debugging information. What else is built of the same packages should be built
+// with it, too, since only then is it compiled once.
+const Quick = "-gcflags=all=-l -dwarf=false"
+
 // Path returns the program for this very source, made once for this user and
 // then found again.
 func (p Program) Path(ctx context.Context, log *log.Logger) (string, error) {

@@ -30,7 +30,7 @@ echo "building $tag on $base; the log is printed only if it fails"
 # build PACKAGE FILE: compiles a program with the flags of the Makefile, so that
 # what it has compiled is used again.
 build() {
-	go -C "$here/../../examples/vault/agent" build -tags minimal -buildvcs=false -ldflags='-s -w' -o "$work/$2" "$1" >"$work/log" 2>&1 ||
+	go -C "$here/../../examples/vault/agent" build -tags minimal -buildvcs=false -ldflags='-s -w' -gcflags='all=-l -dwarf=false' -o "$work/$2" "$1" >"$work/log" 2>&1 ||
 		{ cat "$work/log" >&2; exit 1; }
 }
 build . vault

@@ -68,8 +68,7 @@ func build(ctx context.Context, log *log.Logger) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	return buildonce.Program{
 		Name: "kubernetes", Title: "Kubernetes", Dir: filepath.Join(filepath.Dir(file), "core"),
-		// No C, and no debugging information: it takes long enough.
-		Env: []string{"CGO_ENABLED=0"}, Flags: []string{"-gcflags=all=-dwarf=false"},
+		Env: []string{"CGO_ENABLED=0"}, Flags: []string{buildonce.Quick},
 	}.Path(ctx, log)
 }
 

@@ -35,7 +35,7 @@ func build(ctx context.Context, out io.Writer) (string, error) {
 	return buildonce.Program{
 		Name: "kubelet", Title: "the kubelet's writer", Dir: filepath.Join(filepath.Dir(file), "kubelet"),
 		// As in internal/kubeserver, so that what is compiled for one is for both.
-		Env: []string{"CGO_ENABLED=0"}, Flags: []string{"-gcflags=all=-dwarf=false"},
+		Env: []string{"CGO_ENABLED=0"}, Flags: []string{buildonce.Quick},
 	}.Path(ctx, log.New(out, "", 0))
 }
 
