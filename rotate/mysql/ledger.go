@@ -145,9 +145,16 @@ const timeForm = "2006-01-02 15:04:05.999999"
 
 // stamp puts into a mark when and where it is written.
 func (x *session) stamp(ctx context.Context, m mark) (mark, error) {
+	status := "performance_schema"
+	if x.mariaDB {
+		status = "information_schema"
+	}
+	// The time of the statement and the uptime at it differ by the same second for
+	// as long as the server lives, whatever becomes of its clock.
+	start := "(select unix_timestamp() - variable_value from " + status + ".global_status where variable_name = 'uptime')"
 	var at string
-	err := x.QueryRowContext(ctx, "select cast(utc_timestamp(6) as char), concat(@@hostname, ':', @@port), coalesce(max(id), 0) from information_schema.processlist").
-		Scan(&at, &m.Server, &m.Last)
+	err := x.QueryRowContext(ctx, "select cast(utc_timestamp(6) as char), concat(@@hostname, ':', @@port), coalesce(max(id), 0), cast("+start+" as signed) from information_schema.processlist").
+		Scan(&at, &m.Server, &m.Last, &m.Start)
 	if err != nil {
 		return m, x.statementError("the sessions of the server", process, err)
 	}

@@ -20,6 +20,7 @@ type mark struct {
 	Last   uint64    `json:"last"`   // the youngest session before the change
 	Gone   uint64    `json:"gone"`   // the youngest one before the older password was discarded
 	Server string    `json:"server"` // on which it was
+	Start  int64     `json:"start"`  // when that was started, in its Unix time, which numbers sessions anew; zero: not known
 }
 
 // mostSpent bounds the spent rotations that a mark keeps.

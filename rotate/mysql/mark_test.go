@@ -12,7 +12,7 @@ func TestMarksAreASCIIAndComeBack(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 	for _, m := range []mark{
 		{Token: "4e0c5a4e-0000-4000-8000-000000000000", At: at},
-		{Token: "a", At: at, After: "b", Old: true, Spent: []string{"c", "d"}, Last: 7, Gone: 9, Server: "db:3306"},
+		{Token: "a", At: at, After: "b", Old: true, Spent: []string{"c", "d"}, Last: 7, Gone: 9, Server: "db:3306", Start: 1772366400},
 		{At: at, Spent: []string{""}},
 		{Token: `it's "\ `, At: at, After: "größe 🗝️\n", Server: "<&>:1", Last: 1 << 63},
 	} {

@@ -35,23 +35,13 @@ func before(ctx context.Context, x *session, user string, wide bool) (string, er
 	if err != nil || m.At.IsZero() {
 		return nobody, err
 	}
-	var name, now, server string
-	var seconds int64
-	if err := x.QueryRowContext(ctx, "show global status like 'uptime'").Scan(&name, &seconds); err != nil {
-		return "", x.statementError("how long the server is up", process, err)
-	}
-	if err := x.QueryRowContext(ctx, "select cast(utc_timestamp(6) as char), concat(@@hostname, ':', @@port)").Scan(&now, &server); err != nil {
-		return "", x.statementError("the server's clock", process, err)
-	}
-	at, err := time.Parse(timeForm, now)
-	if err != nil {
-		return "", err
-	}
-	started := at.Add(-time.Duration(seconds) * time.Second)
+	now, err := x.stamp(ctx, m)
 	switch {
-	case server != m.Server: // another has taken over: all may be from before
+	case err != nil:
+		return "", err
+	case now.Server != m.Server: // another has taken over: all may be from before
 		return "true", nil
-	case started.Add(-2 * time.Second).After(m.At): // uptime has whole seconds
+	case m.Start != 0 && now.Start != m.Start, time.Unix(now.Start, 0).After(m.At):
 		return nobody, nil
 	}
 	last := m.Last
