@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every block of Go in README.md and below docs is type-checked. A block is a whole
+// Every block of Go in README.md, below docs and below examples is type-checked. A block is a whole
 // file, declarations, an expression, or statements of a function that has a
 // ctx and returns an error. What it takes for granted stands in a comment before it that no
 // reader sees: parameters, and the imports that usual leaves open, behind semicolons.
@@ -83,12 +83,14 @@ func byName(paths ...string) map[string]string {
 
 func pages(t *testing.T) []string {
 	all := []string{"README.md"}
-	require.NoError(t, filepath.WalkDir("docs", func(path string, _ os.DirEntry, err error) error {
-		if filepath.Ext(path) == ".md" {
-			all = append(all, path)
-		}
-		return err
-	}))
+	for _, dir := range []string{"docs", "examples"} {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+			if filepath.Ext(path) == ".md" {
+				all = append(all, path)
+			}
+			return err
+		}))
+	}
 	return all
 }
 

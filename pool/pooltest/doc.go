@@ -26,7 +26,9 @@
 // sees after 30 s, or shortly before the test's own deadline. A service whose
 // pools are out of reach is tested by what the server sees: call the same
 // methods without a pool, and give the service the store as a file
-// ([Store.File]) or as a source.
+// ([Store.File]) or as a source. A service that has no session at a moment is
+// then taken for one that has followed: where it answers with [pool.Handler],
+// rather give them a [pool.Reporter] that asks it there.
 //
 // Faults: [Server.ChangePassword] leaves the store behind, [Store.Fail] takes
 // it away, [Server.Stop] takes the database away.
