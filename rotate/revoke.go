@@ -13,6 +13,9 @@ import (
 // its sessions are ended. Services that follow the store log in anew; what they
 // were doing in those sessions fails.
 //
+// In place, a [Rotator.Rollback] afterwards would bring the leaked password back: the
+// store keeps it as the previous one until the next rotation. Rotate again instead.
+//
 // Approval is asked for as ever: give a rotator for incidents a Config.Approve of
 // its own. A rotation that is under way is finished first.
 func (r *Rotator) Revoke(ctx context.Context, reason string) (Result, error) {
