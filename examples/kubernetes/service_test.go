@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/rekey-go/rekey/examples/orders"
 	"github.com/rekey-go/rekey/internal/mount"
+	"github.com/rekey-go/rekey/pool"
 	"github.com/rekey-go/rekey/pool/pooltest"
 )
 
@@ -97,7 +99,7 @@ func TestProgramIsSignalled(t *testing.T) {
 		return err
 	})
 	for range 3 {
-		srv.Rotate(t)
+		srv.Rotate(t, asked(address))
 	}
 	load.NoFailures(t)
 	res, err := client.Get(address + "/orders")
@@ -118,4 +120,20 @@ func TestProgramIsSignalled(t *testing.T) {
 	require.Greater(t, <-signalled, 10)
 	require.NotContains(t, said, "level=ERROR")
 	require.NotContains(t, said, "password=")
+}
+
+// asked is a service that says over HTTP how its pool is.
+type asked string
+
+func (a asked) Health() pool.Health {
+	var report struct{ Pools []pool.Health }
+	res, err := http.Get(string(a) + "/readyz")
+	if err != nil {
+		return pool.Health{}
+	}
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	if json.NewDecoder(res.Body).Decode(&report) != nil || len(report.Pools) != 1 {
+		return pool.Health{}
+	}
+	return report.Pools[0]
 }
