@@ -37,9 +37,9 @@ func TestProgramIsSignalled(t *testing.T) {
 	render := func() {
 		c, err := srv.Store().Credential(t.Context())
 		require.NoError(t, err)
-		files, err := contents(map[string]string{"db.json": ""}, c.Username, c.Password.Reveal())
+		text, err := json.Marshal(map[string]string{"username": c.Username, "password": c.Password.Reveal(), "rekey_version": c.Version})
 		require.NoError(t, err)
-		require.NoError(t, mount.Render(path, files["db.json"]))
+		require.NoError(t, mount.Render(path, string(text)))
 	}
 	cmd := exec.CommandContext(t.Context(), program, "-database="+srv.DSN()+"&pool_max_conns=4", "-json="+path, "-sighup", "-listen=127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()

@@ -28,7 +28,8 @@
 // methods without a pool, and give the service the store as a file
 // ([Store.File]) or as a source. A service that has no session at a moment is
 // then taken for one that has followed: where it answers with [pool.Handler],
-// rather give them a [pool.Reporter] that asks it there.
+// rather give them a [pool.Reporter] that asks it there. A process of its own
+// has to be told the version for that, in the file's field rekey_version.
 //
 // Faults: [Server.ChangePassword] leaves the store behind, [Store.Fail] takes
 // it away, [Server.Stop] takes the database away.
