@@ -34,8 +34,10 @@ test-root: compiler vault kubernetes
 
 test-nested: compiler vault kubernetes
 	internal/containertest/setup.sh
-	for m in $(NESTED); do go -C $$m test -race -timeout 20m -shuffle=on $(TESTFLAGS) ./... || exit 1; done
-	for m in $(HEAVY); do go -C $$m test -timeout 20m -shuffle=on $(TESTFLAGS) ./... || exit 1; done
+	failed=0; \
+	for m in $(NESTED); do go -C $$m test -race -timeout 20m -shuffle=on $(TESTFLAGS) ./... || failed=1; done; \
+	for m in $(HEAVY); do go -C $$m test -timeout 20m -shuffle=on $(TESTFLAGS) ./... || failed=1; done; \
+	exit $$failed
 
 ## crash: kill rotations at every point there is, for every target and store; takes
 ## hours. REKEY_CRASH_SEED=… repeats what was drawn
